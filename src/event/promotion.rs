@@ -1,0 +1,373 @@
+//! The six fields: all present and consistent, or the promotion is refused (design section 2).
+//!
+//! One list of rules, used twice: admission shows every problem to the caller at once, and the writer refuses
+//! a record that has any (`refused(incomplete)`), so that no front door can let one through.
+
+use std::collections::BTreeSet;
+
+use super::{
+    digest,
+    model::{Digest, Micros},
+    proto::{
+        Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength, EvidenceRef,
+        Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+    },
+    text::{media_type_problem, name_problem, uri_problem, version_problem},
+};
+
+/// Largest model profile, bytes.
+pub const PROFILE_LEN_MAX: u64 = 8 * 1024 * 1024;
+/// Most items in any list of an event.
+pub const LIST_LEN_MAX: usize = 64;
+/// How far a time in an event may lie after the event's own time: clocks of other systems.
+pub const CLOCK_SKEW_MAX: Micros = 60 * 1_000_000;
+
+/// One thing that is wrong, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Problem {
+    /// Path of the field, for instance `explanations[0].content.sha256`.
+    pub field: String,
+    /// What is wrong, in words.
+    pub description: String,
+}
+
+/// Collects problems under a field path.
+#[derive(Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes a problem.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.0.push(Problem { field: field.into(), description: description.into() });
+    }
+
+    /// Notes a problem if there is one.
+    pub fn add_some(&mut self, field: impl Into<String>, problem: Option<String>) {
+        if let Some(problem) = problem {
+            self.add(field, problem);
+        }
+    }
+
+    /// Notes a problem unless the rule holds.
+    pub fn require(&mut self, holds: bool, field: impl Into<String>, description: impl Into<String>) {
+        if !holds {
+            self.add(field, description);
+        }
+    }
+
+    /// All problems, in field order, each once.
+    pub fn into_sorted(mut self) -> Vec<Problem> {
+        self.0.sort();
+        self.0.dedup();
+        self.0
+    }
+}
+
+/// The promotion key of a promotion.
+pub fn promotion_key(promoted: &Promoted) -> Digest {
+    let slot = promoted.slot.clone().unwrap_or_default();
+    let model = promoted.model_version.clone().unwrap_or_default();
+    let request = promoted.approval_request.as_ref();
+    let (system, id) = request.map_or(("", ""), |request| (&request.system, &request.id));
+    digest::promotion_key(&slot, &model.artifact_sha256, &model.registry_uri, &model.version, system, id)
+}
+
+/// Everything that is wrong with a promotion recorded at a time. Empty: all six fields are there and agree.
+pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
+    let mut p = Problems::default();
+    let model = promoted.model_version.clone().unwrap_or_default();
+    let dataset = promoted.dataset.clone().unwrap_or_default();
+    match &promoted.slot {
+        Some(slot) => slot_rules(&mut p, "slot", slot),
+        None => p.add("slot", "is missing; say for which model, environment, region and role this is"),
+    }
+    match &promoted.model_version {
+        Some(model) => model_version(&mut p, model),
+        None => p.add("model_version", "is missing; a promotion needs all six fields"),
+    }
+    match &promoted.challenger_comparison {
+        Some(comparison) => challenger_comparison(&mut p, comparison, &model, &dataset),
+        None => p.add("challenger_comparison", "is missing; a promotion needs all six fields"),
+    }
+    match &promoted.approval_request {
+        Some(request) => approval_request(&mut p, request, recorded_at),
+        None => p.add("approval_request", "is missing; a promotion needs all six fields"),
+    }
+    approvals(&mut p, promoted, recorded_at);
+    explanations(&mut p, &promoted.explanations, &model, &dataset);
+    match &promoted.dataset {
+        Some(dataset) => dataset_rules(&mut p, dataset),
+        None => p.add("dataset", "is missing; a promotion needs all six fields"),
+    }
+    evidence(&mut p, "profile", promoted.profile.as_ref());
+    if let Some(profile) = &promoted.profile {
+        p.require(profile.length <= PROFILE_LEN_MAX, "profile.length", "a model profile has 8 MiB or less");
+    }
+    p.into_sorted()
+}
+
+/// Rules of a slot's names.
+pub fn slot_rules(p: &mut Problems, path: &str, slot: &Slot) {
+    p.add_some(format!("{path}.model"), name_problem(&slot.model));
+    p.add_some(format!("{path}.environment"), name_problem(&slot.environment));
+    if !slot.region.is_empty() {
+        p.add_some(format!("{path}.region"), name_problem(&slot.region));
+    }
+    let known = SlotRole::try_from(slot.role).is_ok_and(|role| role != SlotRole::Unspecified);
+    p.require(known, format!("{path}.role"), "is missing; one of champion, challenger, shadow, canary");
+}
+
+fn sha256_rule(p: &mut Problems, field: impl Into<String>, bytes: &[u8]) {
+    let field = field.into();
+    match bytes.len() {
+        32 => {}
+        0 => p.add(field, "is missing"),
+        n => p.add(field, format!("is {n} bytes; a SHA-256 has 32 (64 hexadecimal digits)")),
+    }
+}
+
+fn list_rule(p: &mut Problems, field: &str, len: usize) {
+    p.require(len <= LIST_LEN_MAX, field, format!("has {len} items; at most {LIST_LEN_MAX}"));
+}
+
+fn evidence(p: &mut Problems, path: &str, reference: Option<&EvidenceRef>) {
+    let Some(reference) = reference else {
+        return p.add(path, "is missing");
+    };
+    p.add_some(format!("{path}.uri"), uri_problem(&reference.uri));
+    sha256_rule(p, format!("{path}.sha256"), &reference.sha256);
+    p.require(reference.length > 0, format!("{path}.length"), "is 0; evidence has bytes");
+    p.add_some(format!("{path}.media_type"), media_type_problem(&reference.media_type));
+    let proven = reference.lock.as_ref().is_some_and(|lock| matches!(lock.write_once.as_str(), "none" | "compliance"));
+    p.require(proven, format!("{path}.lock"), "is missing; the store was not asked for its lock");
+}
+
+fn model_version(p: &mut Problems, model: &ModelVersion) {
+    sha256_rule(p, "model_version.artifact_sha256", &model.artifact_sha256);
+    p.add_some("model_version.registry_uri", uri_problem(&model.registry_uri));
+    p.add_some("model_version.name", name_problem(&model.name));
+    p.add_some("model_version.version", version_problem(&model.version));
+    if let Some(copy) = &model.copy {
+        evidence(p, "model_version.copy", Some(copy));
+        let same = copy.sha256 == model.artifact_sha256;
+        p.require(same, "model_version.copy.sha256", "is not the artefact's digest");
+    }
+}
+
+fn challenger_comparison(p: &mut Problems, comparison: &ChallengerComparison, model: &ModelVersion, dataset: &Dataset) {
+    let path = "challenger_comparison";
+    list_rule(p, "challenger_comparison.comparators", comparison.comparators.len());
+    list_rule(p, "challenger_comparison.band_checks", comparison.band_checks.len());
+    let mut seen = BTreeSet::new();
+    let mut champions = 0;
+    for (i, comparator) in comparison.comparators.iter().enumerate() {
+        let at = format!("{path}.comparators[{i}]");
+        sha256_rule(p, format!("{at}.artifact_sha256"), &comparator.artifact_sha256);
+        p.add_some(format!("{at}.name"), name_problem(&comparator.name));
+        p.add_some(format!("{at}.version"), version_problem(&comparator.version));
+        match ComparatorRole::try_from(comparator.role) {
+            Ok(ComparatorRole::Champion) => champions += 1,
+            Ok(ComparatorRole::Challenger | ComparatorRole::Benchmark) => {}
+            _ => p.add(format!("{at}.role"), "is missing; one of champion, challenger, benchmark"),
+        }
+        let own = !comparator.artifact_sha256.is_empty() && comparator.artifact_sha256 == model.artifact_sha256;
+        p.require(!own, format!("{at}.artifact_sha256"), "is the candidate itself; compare it with another model");
+        let new = seen.insert(&comparator.artifact_sha256);
+        p.require(new, format!("{at}.artifact_sha256"), "is listed twice");
+    }
+    let at = format!("{path}.comparators");
+    match (comparison.no_incumbent, champions) {
+        (true, 0) | (false, 1) => {}
+        (true, _) => p.add(at, "names a champion although no_incumbent is true"),
+        (false, 0) => p.add(at, "names no champion; compare with the current model, or say no_incumbent"),
+        (false, _) => p.add(at, "names more than one champion"),
+    }
+    evidence(p, "challenger_comparison.report", comparison.report.as_ref());
+    evidence(p, "challenger_comparison.metrics", comparison.metrics.as_ref());
+    computed_on(p, "challenger_comparison.computed_on", &comparison.computed_on, dataset);
+    for (i, check) in comparison.band_checks.iter().enumerate() {
+        let at = format!("{path}.band_checks[{i}]");
+        p.add_some(format!("{at}.metric"), name_problem(&check.metric));
+        p.add_some(format!("{at}.segment"), name_problem(&check.segment));
+        let finite = [check.candidate, check.incumbent, check.tolerance].iter().all(|value| value.is_finite());
+        p.require(finite, at.clone(), "has a value that is not a finite number");
+        p.require(check.tolerance >= 0.0, format!("{at}.tolerance"), "is negative");
+        let within = (check.candidate - check.incumbent).abs() <= check.tolerance;
+        p.require(
+            !finite || check.within == within,
+            format!("{at}.within"),
+            format!("says {}, but |candidate - incumbent| <= tolerance is {within}", check.within),
+        );
+    }
+}
+
+fn computed_on(p: &mut Problems, field: &str, digest: &[u8], dataset: &Dataset) {
+    let agrees = digest == dataset.digest;
+    p.require(!digest.is_empty(), field, "is missing; give the digest of the dataset that it was computed on");
+    p.require(
+        digest.is_empty() || agrees,
+        field,
+        "is not the dataset of field six; compute it again on that dataset, or promote with the dataset it was computed on",
+    );
+}
+
+fn person(p: &mut Problems, field: &str, person: Option<&PersonRef>) {
+    let Some(person) = person else {
+        return p.add(field, "is missing");
+    };
+    p.add_some(format!("{field}.issuer"), uri_problem(&person.issuer));
+    sha256_rule(p, format!("{field}.subject_id"), &person.subject_id);
+}
+
+fn approval_request(p: &mut Problems, request: &ApprovalRequest, recorded_at: Micros) {
+    let path = "approval_request";
+    p.add_some("approval_request.system", name_problem(&request.system));
+    p.add_some("approval_request.id", name_problem(&request.id));
+    person(p, "approval_request.requested_by", request.requested_by.as_ref());
+    person(p, "approval_request.triggered_by", request.triggered_by.as_ref());
+    list_rule(p, "approval_request.contributors", request.contributors.len());
+    list_rule(p, "approval_request.asked_people", request.asked_people.len());
+    list_rule(p, "approval_request.asked_groups", request.asked_groups.len());
+    for (i, contributor) in request.contributors.iter().enumerate() {
+        person(p, &format!("{path}.contributors[{i}]"), Some(contributor));
+    }
+    for (i, asked) in request.asked_people.iter().enumerate() {
+        person(p, &format!("{path}.asked_people[{i}]"), Some(asked));
+    }
+    for (i, group) in request.asked_groups.iter().enumerate() {
+        p.add_some(format!("{path}.asked_groups[{i}]"), name_problem(group));
+    }
+    let asked = !request.asked_people.is_empty() || !request.asked_groups.is_empty();
+    p.require(asked, "approval_request.asked_people", "nobody was asked; name people or groups");
+    past(p, "approval_request.asked_at", request.asked_at, recorded_at);
+    let due = request.due_at == 0 || request.due_at > request.asked_at;
+    p.require(due, "approval_request.due_at", "is not after asked_at");
+    let Some(form) = &request.form else {
+        return p.add("approval_request.form", "is missing");
+    };
+    p.add_some("approval_request.form.id", name_problem(&form.id));
+    p.add_some("approval_request.form.version", name_problem(&form.version));
+    evidence(p, "approval_request.form.content", form.content.as_ref());
+    list_rule(p, "approval_request.form.questions", form.questions.len());
+    p.require(!form.questions.is_empty(), "approval_request.form.questions", "is empty; a form asks something");
+    let mut ids = BTreeSet::new();
+    for (i, question) in form.questions.iter().enumerate() {
+        let at = format!("{path}.form.questions[{i}]");
+        p.add_some(format!("{at}.id"), name_problem(&question.id));
+        p.add_some(format!("{at}.text"), super::text::free_text_problem(&question.text));
+        p.require(ids.insert(&question.id), format!("{at}.id"), "is listed twice");
+    }
+}
+
+fn past(p: &mut Problems, field: impl Into<String>, time: Micros, recorded_at: Micros) {
+    let field = field.into();
+    p.require(time > 0, field.clone(), "is missing");
+    p.require(time <= recorded_at.saturating_add(CLOCK_SKEW_MAX), field, "lies in the future");
+}
+
+fn approvals(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
+    let request = promoted.approval_request.clone().unwrap_or_default();
+    let required = "approvals";
+    p.require(!promoted.approvals.is_empty(), required, "is empty; a promotion needs the identity of its approver");
+    list_rule(p, required, promoted.approvals.len());
+    let involved: Vec<_> =
+        request.requested_by.iter().chain(&request.triggered_by).chain(&request.contributors).collect();
+    let mut seen = BTreeSet::new();
+    for (i, approval) in promoted.approvals.iter().enumerate() {
+        let at = format!("approvals[{i}]");
+        approval_rules(p, &at, approval, &request, recorded_at);
+        let Some(approver) = &approval.approver else { continue };
+        let independent = !involved.iter().any(|person| person.subject_id == approver.subject_id);
+        p.require(
+            independent,
+            format!("{at}.approver"),
+            "requested, triggered or contributed to this promotion; somebody else must approve it",
+        );
+        p.require(seen.insert(&approver.subject_id), format!("{at}.approver"), "approves twice");
+    }
+}
+
+fn approval_rules(p: &mut Problems, at: &str, approval: &Approval, request: &ApprovalRequest, recorded_at: Micros) {
+    person(p, &format!("{at}.approver"), approval.approver.as_ref());
+    past(p, format!("{at}.decided_at"), approval.decided_at, recorded_at);
+    past(p, format!("{at}.auth_time"), approval.auth_time, recorded_at);
+    let asked_first = approval.decided_at >= request.asked_at;
+    p.require(asked_first, format!("{at}.decided_at"), "lies before approval_request.asked_at");
+    let login_first = approval.auth_time <= approval.decided_at.saturating_add(CLOCK_SKEW_MAX);
+    p.require(login_first, format!("{at}.auth_time"), "lies after decided_at");
+    p.add_some(format!("{at}.acr"), name_problem(&approval.acr));
+    list_rule(p, &format!("{at}.amr"), approval.amr.len());
+    for (i, method) in approval.amr.iter().enumerate() {
+        p.add_some(format!("{at}.amr[{i}]"), name_problem(method));
+    }
+    list_rule(p, &format!("{at}.matched_groups"), approval.matched_groups.len());
+    for (i, group) in approval.matched_groups.iter().enumerate() {
+        p.add_some(format!("{at}.matched_groups[{i}]"), name_problem(group));
+    }
+    p.require(
+        approval.groups_complete,
+        format!("{at}.groups_complete"),
+        "is false: the identity provider left groups out, so membership is not proven",
+    );
+    sha256_rule(p, format!("{at}.assertion_sha256"), &approval.assertion_sha256);
+    let questions = request.form.as_ref().map_or(&[][..], |form| &form.questions);
+    for question in questions.iter().filter(|question| question.required) {
+        let answered = approval.answered.contains(&question.id);
+        p.require(answered, format!("{at}.answers"), format!("the required question {:?} is not answered", question.id));
+    }
+    for id in &approval.answered {
+        let known = questions.iter().any(|question| question.id == *id);
+        p.require(known, format!("{at}.answers"), format!("{id:?} is not a question of the form"));
+    }
+}
+
+fn explanations(p: &mut Problems, explanations: &[Explanation], model: &ModelVersion, dataset: &Dataset) {
+    p.require(!explanations.is_empty(), "explanations", "is empty; a promotion needs at least one explanation");
+    list_rule(p, "explanations", explanations.len());
+    for (i, explanation) in explanations.iter().enumerate() {
+        let at = format!("explanations[{i}]");
+        p.add_some(format!("{at}.kind"), name_problem(&explanation.kind));
+        p.add_some(format!("{at}.tool"), name_problem(&explanation.tool));
+        p.add_some(format!("{at}.tool_version"), name_problem(&explanation.tool_version));
+        evidence(p, &format!("{at}.content"), explanation.content.as_ref());
+        sha256_rule(p, format!("{at}.background_sha256"), &explanation.background_sha256);
+        let own = explanation.explains == model.artifact_sha256;
+        p.require(
+            own && !explanation.explains.is_empty(),
+            format!("{at}.explains"),
+            "is not the model version of field one; explain the model that is promoted",
+        );
+        match &explanation.sample_manifest {
+            Some(manifest) => {
+                evidence(p, &format!("{at}.sample_manifest"), Some(manifest));
+                sha256_rule(p, format!("{at}.computed_on"), &explanation.computed_on);
+            }
+            None => computed_on(p, &format!("{at}.computed_on"), &explanation.computed_on, dataset),
+        }
+    }
+}
+
+fn dataset_rules(p: &mut Problems, dataset: &Dataset) {
+    let len = dataset.digest.len();
+    p.require(
+        (32..=64).contains(&len),
+        "dataset.digest",
+        format!("has {} bits; a content hash of 256 to 512 bits is needed", len * 8),
+    );
+    let strength = DatasetStrength::try_from(dataset.strength).unwrap_or_default();
+    let known = strength != DatasetStrength::Unspecified;
+    p.require(known, "dataset.strength", "is missing; content or manifest");
+    p.add_some("dataset.snapshot_kind", name_problem(&dataset.snapshot_kind));
+    p.add_some("dataset.snapshot_id", name_problem(&dataset.snapshot_id));
+    sha256_rule(p, "dataset.definition_digest", &dataset.definition_digest);
+    evidence(p, "dataset.definition", dataset.definition.as_ref());
+    if let Some(definition) = &dataset.definition {
+        let same = definition.sha256 == dataset.definition_digest;
+        p.require(same, "dataset.definition.sha256", "is not definition_digest");
+    }
+    if let Some(copy) = &dataset.copy {
+        evidence(p, "dataset.copy", Some(copy));
+        let same = strength != DatasetStrength::Content || copy.sha256 == dataset.digest;
+        p.require(same, "dataset.copy.sha256", "is not the dataset's digest");
+    }
+}

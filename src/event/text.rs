@@ -1,0 +1,98 @@
+//! Rules for text in events: names, URIs, media types.
+
+/// Longest name or id, characters.
+pub const NAME_LEN_MAX: usize = 256;
+/// Longest URI, bytes.
+pub const URI_LEN_MAX: usize = 2048;
+/// Longest free text (justification, answer), bytes.
+pub const FREE_TEXT_LEN_MAX: usize = 16 * 1024;
+
+/// What is wrong with a name, id or label; `None` if nothing is.
+pub fn name_problem(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some("is missing".into());
+    }
+    if text.chars().count() > NAME_LEN_MAX {
+        return Some(format!("is longer than {NAME_LEN_MAX} characters"));
+    }
+    if let Some(c) = text.chars().find(|c| invisible(*c)) {
+        return Some(format!("contains the control character U+{:04X}; remove it", c as u32));
+    }
+    (text.trim() != text).then(|| "starts or ends with white space; remove it".into())
+}
+
+/// Control characters, and format characters that change how text is shown (bidirectional overrides, zero width).
+fn invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{061C}')
+}
+
+/// What is wrong with free text; line breaks and tabs are fine.
+pub fn free_text_problem(text: &str) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some("is missing".into());
+    }
+    if text.len() > FREE_TEXT_LEN_MAX {
+        return Some(format!("is longer than {FREE_TEXT_LEN_MAX} bytes"));
+    }
+    text.chars()
+        .find(|c| invisible(*c) && !matches!(c, '\n' | '\t' | '\r'))
+        .map(|c| format!("contains the control character U+{:04X}; remove it", c as u32))
+}
+
+/// What is wrong with a URI: it needs a scheme, and carries no credentials.
+pub fn uri_problem(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some("is missing".into());
+    }
+    if text.len() > URI_LEN_MAX {
+        return Some(format!("is longer than {URI_LEN_MAX} bytes"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || invisible(c)) {
+        return Some("contains white space or control characters".into());
+    }
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Some("has no scheme; write it in full, for instance mlflow://registry.example.bank".into());
+    };
+    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    if !valid || rest.is_empty() {
+        return Some("has no valid scheme; write it in full, for instance mlflow://registry.example.bank".into());
+    }
+    let authority = rest.strip_prefix("//").map(|rest| rest.split('/').next().unwrap_or(rest));
+    authority
+        .is_some_and(|authority| authority.contains('@'))
+        .then(|| "carries credentials or an alias before @; remove them".into())
+}
+
+/// What is wrong with a media type.
+pub fn media_type_problem(text: &str) -> Option<String> {
+    let token = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
+    };
+    let essence = text.split(';').next().unwrap_or_default();
+    let valid = text.len() <= 127
+        && !text.chars().any(invisible)
+        && essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype.trim_end()));
+    (!valid).then(|| format!("{text:?} is not a media type such as text/html"))
+}
+
+const ALIASES: [&str; 19] = [
+    "latest", "newest", "current", "stable", "production", "prod", "staging", "archived", "none", "champion",
+    "challenger", "shadow", "canary", "head", "main", "master", "default", "candidate", "release",
+];
+
+/// What is wrong with a registry version: only a concrete version id names the same bytes tomorrow.
+pub fn version_problem(version: &str) -> Option<String> {
+    if let Some(problem) = name_problem(version) {
+        return Some(problem);
+    }
+    let lower = version.to_lowercase();
+    let words: Vec<_> = lower.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let alias = words.iter().any(|word| ALIASES.contains(word));
+    let range = version.contains(['*', '^', '~', '@', '<', '>']);
+    let concrete = version.chars().any(|c| c.is_ascii_digit());
+    (alias || range || !concrete).then(|| {
+        format!("{version:?} is a tag, alias, stage or range, which can move; give the concrete version id")
+    })
+}

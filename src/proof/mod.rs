@@ -1,0 +1,9 @@
+//! Proofs that need no trust in the server: the Merkle tree, checkpoints, receipts, verification.
+//!
+//! Pure, and all of it in the verify-only build. Not here: where hashes are stored (`ledger`), how proofs
+//! travel (`api`).
+
+pub mod checkpoint;
+pub mod receipt;
+pub mod tree;
+pub mod verify;

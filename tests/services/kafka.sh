@@ -1,0 +1,321 @@
+#!/usr/bin/env bash
+# One real Apache Kafka broker (KRaft) on 127.0.0.1, from Maven packages: no Docker, no root, no download page.
+# `kafka.sh help` prints the verbs. Needs Java 17 or later, and Maven once for `install`.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/kafka/pom.xml")
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger
+libs=$cache/kafka-$version
+java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+start_seconds=${KAFKA_START_SECONDS:-90}
+stop_seconds=${KAFKA_STOP_SECONDS:-30}
+port_tries=5
+
+usage() {
+  cat <<EOF
+usage: kafka.sh VERB …
+  install                                   copy Kafka $version's jars to $libs
+  start DIR [PORT]                          start the broker of DIR; prints BOOTSTRAP=127.0.0.1:P PID=n
+  stop DIR                                  TERM, then KILL after $stop_seconds s
+  kill DIR                                  SIGKILL; \`start DIR\` brings it back with its data and ports
+  topic BOOTSTRAP NAME [config=value…]      create a topic with one partition
+  truncate BOOTSTRAP TOPIC OFFSET           delete the records before OFFSET
+  delete-topic BOOTSTRAP NAME
+  tool CLASS ARGS…                          any Kafka tool, for example org.apache.kafka.tools.ConsumerGroupCommand
+exit codes: 0 done, 1 failed, 2 usage, 3 not available (Java or Maven is missing)
+EOF
+}
+
+say() { printf 'kafka.sh: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+misuse() { say "$*"; usage >&2; exit 2; }
+unavailable() { say "not available: $*"; exit 3; }
+
+need_java() {
+  command -v "$java" >/dev/null || unavailable "no java; Kafka needs Java 17 or later (Debian: openjdk-17-jre-headless)"
+  local major
+  major=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+  [ "${major:-0}" -ge 17 ] || unavailable "java is version ${major:-unknown}; Kafka needs Java 17 or later"
+}
+
+# --- install ---------------------------------------------------------------------------------------------------
+
+pom_sum() { cksum <"$here/kafka/pom.xml"; }
+
+installed() { [ "$(cat "$libs/.complete" 2>/dev/null)" = "$(pom_sum)" ]; }
+
+# Under a lock, because Maven's local repository does not bear two writers; complete or absent, because of the rename.
+install() {
+  need_java
+  if installed; then return; fi
+  command -v mvn >/dev/null || unavailable "no mvn; Kafka's jars are fetched with Maven (Debian: maven)"
+  mkdir -p "$cache"
+  (
+    flock 9
+    if installed; then exit 0; fi
+    say "fetching Kafka $version with Maven, once"
+    work=$(mktemp -d "$cache/kafka.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    if ! mvn -q -B -Dstyle.color=never -f "$here/kafka/pom.xml" dependency:copy-dependencies \
+      -DoutputDirectory="$work/libs" >"$work/mvn.log" 2>&1; then
+      tail -n 20 "$work/mvn.log" >&2
+      fail "Maven could not fetch Kafka's jars"
+    fi
+    [ -e "$work/libs/kafka_2.13-$version.jar" ] || fail "Maven ended well, but kafka_2.13-$version.jar is missing"
+    pom_sum >"$work/libs/.complete"
+    rm -rf "$libs"
+    mv "$work/libs" "$libs"
+  ) 9>"$cache/kafka.lock"
+}
+
+# --- one broker --------------------------------------------------------------------------------------------------
+
+enter_dir() {
+  dir=$1
+  case $dir in *[,\\]*) misuse "a comma or a backslash in DIR would be read as a list or an escape: $dir" ;; esac
+  [ -d "$dir" ] || [ "${2-}" != existing ] || fail "no such directory: $dir"
+  mkdir -p "$dir"
+  dir=$(cd "$dir" && pwd -P)
+}
+
+# The live broker of $dir, or nothing. The command line is compared, because a pid is used again.
+broker_pid() {
+  local pid
+  pid=$(cat "$dir/broker.pid" 2>/dev/null) || return 0
+  if { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF "$dir/server.properties"; then echo "$pid"; fi
+}
+
+property() { sed -n "s/^$1=//p" "$dir/server.properties"; }
+
+broker_port() { property advertised.listeners | sed 's/.*://'; }
+
+# ApiVersions v0 over a bare socket, correlation id 1: an answer with that id comes from a broker that serves.
+answers() {
+  # shellcheck disable=SC2016 # $0 is the inner shell's
+  timeout 2 bash -c '
+    exec 3<>"/dev/tcp/127.0.0.1/$0"
+    printf "\0\0\0\12\0\22\0\0\0\0\0\1\377\377" >&3
+    [ "$(head -c 8 <&3 | tail -c 4 | od -An -tx1 | tr -d " \n")" = 00000001 ]' "$1" 2>/dev/null
+}
+
+# Below Linux's ephemeral range: no outgoing connection takes the port of a broker that is down for a moment.
+free_port() {
+  local port
+  while :; do
+    port=$((12000 + RANDOM % 18000))
+    if ! taken "$port"; then echo "$port"; return; fi
+  done
+}
+
+taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+write_properties() {
+  local client=$1 controller=$2
+  cat >"$dir/server.properties" <<EOF
+# Written by kafka.sh. One broker for tests and development; topic settings are left to the topics.
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$controller
+listeners=PLAINTEXT://127.0.0.1:$client,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$client
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs=$dir/data
+num.partitions=1
+default.replication.factor=1
+min.insync.replicas=1
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+# A killed broker may register again only when its old session has ended: 9 s by default.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+EOF
+}
+
+# 16 random bytes in URL-safe base64; a leading "-" would be read as an option.
+cluster_id() {
+  local id
+  while :; do
+    id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
+    case $id in -*) ;; *) echo "$id"; return ;; esac
+  done
+}
+
+kafka_java() { "$java" -cp "$libs/*" -Dlog4j2.configurationFile="$here/kafka/log4j2.xml" "$@"; }
+
+# A tool is a short-lived JVM: the simple collector and compiler start it faster.
+kafka_tool() { kafka_java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "$@"; }
+
+format() {
+  local out
+  out=$(kafka_tool kafka.tools.StorageTool format --ignore-formatted -t "$(cluster_id)" -c "$dir/server.properties" 2>&1) ||
+    fail "formatting $dir failed: $out"
+}
+
+# Launches the JVM and waits until it answers. 0: up; 1: failed; 4: a port was taken.
+launch() {
+  local port pid log_from deadline
+  port=$(broker_port)
+  touch "$dir/broker.log"
+  log_from=$(($(wc -c <"$dir/broker.log") + 1))
+  # Its own session and no descriptor of ours but the log: the broker outlives this script and its caller's pipes.
+  # shellcheck disable=SC2086 # KAFKA_HEAP_OPTS is a list of options
+  setsid "$java" ${KAFKA_HEAP_OPTS:--Xmx512m} -XX:+ExitOnOutOfMemoryError -cp "$libs/*" \
+    -Dlog4j2.configurationFile="$here/kafka/log4j2.xml" kafka.Kafka "$dir/server.properties" \
+    </dev/null >>"$dir/broker.log" 2>&1 9>&- &
+  pid=$!
+  disown "$pid"
+  echo "$pid" >"$dir/broker.pid"
+  deadline=$((SECONDS + start_seconds))
+  while [ "$SECONDS" -lt "$deadline" ]; do
+    if [ -z "$(broker_pid)" ] && ! kill -0 "$pid" 2>/dev/null; then
+      rm -f "$dir/broker.pid"
+      if tail -c "+$log_from" "$dir/broker.log" | grep -q 'Address already in use'; then return 4; fi
+      tail -c "+$log_from" "$dir/broker.log" | tail -n 20 >&2
+      say "the broker ended while starting; its log: $dir/broker.log"
+      return 1
+    fi
+    if tail -c "+$log_from" "$dir/broker.log" | grep -q 'Kafka Server started' && answers "$port"; then return 0; fi
+    sleep 0.2
+  done
+  tail -c "+$log_from" "$dir/broker.log" | tail -n 20 >&2
+  say "the broker did not answer on 127.0.0.1:$port within $start_seconds s; its log: $dir/broker.log"
+  kill -KILL "$pid" 2>/dev/null || true
+  rm -f "$dir/broker.pid"
+  return 1
+}
+
+start_locked() {
+  local port=$1 pid status tries fresh=false
+  pid=$(broker_pid)
+  if [ ! -e "$dir/formatted" ]; then fresh=true; fi
+  if ! $fresh && [ -n "$port" ] && [ "$port" != "$(broker_port)" ]; then
+    fail "$dir belongs to port $(broker_port), and advertises it; it can't be started on $port"
+  fi
+  if [ -z "$pid" ]; then
+    if [ -n "$port" ] && taken "$port"; then fail "port $port is taken"; fi
+    if $fresh; then
+      write_properties "${port:-$(free_port)}" "$(free_port)"
+      format
+      touch "$dir/formatted"
+    fi
+    for ((tries = 1; ; tries++)); do
+      status=0
+      launch || status=$?
+      if [ "$status" = 0 ]; then break; fi
+      if [ "$status" != 4 ]; then exit 1; fi
+      if ! $fresh || [ "$tries" = "$port_tries" ]; then fail "a port of $dir is taken: $(property listeners)"; fi
+      write_properties "${port:-$(free_port)}" "$(free_port)"
+    done
+    pid=$(broker_pid)
+  fi
+  echo "BOOTSTRAP=127.0.0.1:$(broker_port) PID=$pid"
+}
+
+start() {
+  case $# in 1 | 2) ;; *) misuse "start takes DIR and maybe PORT" ;; esac
+  case ${2-} in *[!0-9]*) misuse "PORT is not a number: $2" ;; esac
+  install
+  enter_dir "$1"
+  { flock 9; start_locked "${2-}"; } 9>"$dir/start.lock"
+}
+
+# Waits until the broker is gone. 1 when it is still there after the given seconds.
+gone_within() {
+  local deadline=$((SECONDS + $1))
+  while [ -n "$(broker_pid)" ]; do
+    if [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
+    sleep 0.1
+  done
+  rm -f "$dir/broker.pid"
+}
+
+kill_hard() {
+  kill -KILL "$1" 2>/dev/null || true
+  gone_within 10 || fail "process $1 survived SIGKILL for 10 s"
+}
+
+stop() {
+  [ $# = 1 ] || misuse "stop takes DIR"
+  enter_dir "$1" existing
+  local pid
+  pid=$(broker_pid)
+  if [ -z "$pid" ]; then rm -f "$dir/broker.pid"; return; fi
+  # A stopped (SIGSTOP) process acts on TERM only after CONT.
+  kill -TERM "$pid" 2>/dev/null || true
+  kill -CONT "$pid" 2>/dev/null || true
+  gone_within "$stop_seconds" || { say "no end within $stop_seconds s of SIGTERM: SIGKILL"; kill_hard "$pid"; }
+}
+
+kill_broker() {
+  [ $# = 1 ] || misuse "kill takes DIR"
+  enter_dir "$1" existing
+  local pid
+  pid=$(broker_pid)
+  [ -n "$pid" ] || fail "no broker of $dir is running"
+  kill_hard "$pid"
+}
+
+# --- topics ------------------------------------------------------------------------------------------------------
+
+topic() {
+  [ $# -ge 2 ] || misuse "topic takes BOOTSTRAP, NAME and settings"
+  local bootstrap=$1 name=$2 setting settings=()
+  shift 2
+  for setting in "$@"; do
+    case $setting in ?*=?*) settings+=(--config "$setting") ;; *) misuse "not config=value: $setting" ;; esac
+  done
+  install
+  kafka_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$bootstrap" --command-config <(admin_config) \
+    --create --topic "$name" --partitions 1 --replication-factor 1 \
+    ${settings[@]+"${settings[@]}"}
+}
+
+delete_topic() {
+  [ $# = 2 ] || misuse "delete-topic takes BOOTSTRAP and NAME"
+  install
+  kafka_tool org.apache.kafka.tools.TopicCommand --bootstrap-server "$1" --command-config <(admin_config) \
+    --delete --topic "$2"
+}
+
+truncate() {
+  [ $# = 3 ] || misuse "truncate takes BOOTSTRAP, TOPIC and OFFSET"
+  case $3 in '' | *[!0-9]*) misuse "OFFSET is not a number: $3" ;; esac
+  install
+  local json out
+  json=$(mktemp)
+  # shellcheck disable=SC2064 # the path of now
+  trap "rm -f '$json'" EXIT
+  printf '{"version": 1, "partitions": [{"topic": "%s", "partition": 0, "offset": %s}]}\n' "$2" "$3" >"$json"
+  out=$(kafka_tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$1" --command-config <(admin_config) \
+    --offset-json-file "$json" 2>&1) || fail "$out"
+  # The tool exits 0 when the broker refused.
+  case $out in *low_watermark*) printf '%s\n' "$out" ;; *) fail "not truncated: $out" ;; esac
+}
+
+# The defaults let a tool retry for a minute.
+admin_config() { printf '%s\n' default.api.timeout.ms=15000 request.timeout.ms=15000; }
+
+verb=${1-help}
+[ $# = 0 ] || shift
+case $verb in
+  install) install ;;
+  start) start "$@" ;;
+  stop) stop "$@" ;;
+  kill) kill_broker "$@" ;;
+  topic) topic "$@" ;;
+  truncate) truncate "$@" ;;
+  delete-topic) delete_topic "$@" ;;
+  tool) [ $# -ge 1 ] || misuse "tool takes CLASS"; install; kafka_tool "$@" ;;
+  help | -h | --help) usage ;;
+  *) misuse "unknown verb: $verb" ;;
+esac
