@@ -1,8 +1,19 @@
 //! The ledger: decides every record, chains it, stores it, answers from what is synced.
 //!
-//! `state`, `decide`, `plan` and `keys` are pure. `store` is the only file that talks to RocksDB's entries,
-//! `writer` the only one that advances the ledger.
+//! `state`, `decide`, `plan` and `keys` are pure. `store` is the only file that talks to RocksDB,
+//! `writer` the only one that advances a ledger, `ledger` what everybody else reads.
 
 pub mod decide;
+pub mod inflight;
+pub mod keys;
+#[expect(clippy::module_inception, reason = "the ledger's read side is what the module is about")]
+pub mod ledger;
+pub mod nodes;
 pub mod plan;
+pub mod recover;
+pub mod rows;
 pub mod state;
+pub mod store;
+pub mod writer;
+
+pub use ledger::{Head, Ledger};

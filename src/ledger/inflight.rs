@@ -1,0 +1,90 @@
+//! Calls that wait for their record to become a synced entry.
+//!
+//! Waiters resolve by record digest, whatever path the record took. The record that this process signed is kept
+//! here in decoded form, so that the writer need not verify its own signature a moment later.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use tokio::sync::oneshot;
+
+use crate::event::{Digest, Header};
+
+use super::decide::Prepared;
+
+/// Bounded map of waiting calls.
+pub struct Inflight {
+    waiting: Mutex<HashMap<Digest, Waiting>>,
+    max: usize,
+}
+
+struct Waiting {
+    prepared: Option<Prepared>,
+    done: oneshot::Sender<Header>,
+}
+
+/// Why a call cannot wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Too many calls are waiting.
+    #[error("too many calls are waiting; try again")]
+    Full,
+    /// The very same record is on its way.
+    #[error("the same record is on its way already; try again")]
+    Same,
+}
+
+impl Inflight {
+    /// At most `max` calls wait at a time.
+    pub fn new(max: usize) -> Self {
+        Self { waiting: Mutex::default(), max }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Waiting>> {
+        self.waiting.lock().expect("no code panics while holding this lock")
+    }
+
+    /// Waits for a record that this process made.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing was appended then.
+    pub fn wait(&self, prepared: Prepared) -> Result<oneshot::Receiver<Header>, Error> {
+        let mut waiting = self.lock();
+        waiting.retain(|_, call| !call.done.is_closed() || call.prepared.is_some());
+        if waiting.len() >= self.max {
+            return Err(Error::Full);
+        }
+        let digest = prepared.record_digest;
+        if waiting.contains_key(&digest) {
+            return Err(Error::Same);
+        }
+        let (done, result) = oneshot::channel();
+        waiting.insert(digest, Waiting { prepared: Some(Prepared { own: true, ..prepared }), done });
+        Ok(result)
+    }
+
+    /// Gives up: the record was certainly not appended.
+    pub fn forget(&self, digest: &Digest) {
+        self.lock().remove(digest);
+    }
+
+    /// The decoded form of a delivered value, if this process made it.
+    pub fn take_prepared(&self, digest: &Digest) -> Option<Prepared> {
+        self.lock().get_mut(digest)?.prepared.take()
+    }
+
+    /// Tells the waiting calls: these entries are synced.
+    pub fn resolve<'a>(&self, headers: impl IntoIterator<Item = &'a Header>) {
+        let mut waiting = self.lock();
+        for header in headers {
+            if let Some(call) = waiting.remove(&header.record_digest) {
+                // A caller that went away asks again and learns the truth from the idempotency key.
+                let _ = call.done.send(header.clone());
+            }
+        }
+    }
+
+    /// Drops every waiting call: the writer has halted, and no entry will come.
+    pub fn abandon(&self) {
+        self.lock().clear();
+    }
+}
