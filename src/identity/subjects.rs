@@ -143,6 +143,15 @@ impl Subjects {
         Ok(found)
     }
 
+    /// The record of a person, if there is one. Creates nothing.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn existing(&self, issuer: &str, subject: &str) -> Result<Option<Subject>, Error> {
+        let record = self.unwrap_file(&self.dir.join("subjects").join(self.name(issuer, subject)))?;
+        Ok(record.map(|(salt, key)| Subject { id: subject_id(&salt, issuer, subject), key }))
+    }
+
     fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Subject>> {
         self.cache.lock().expect("no code panics while holding this lock")
     }

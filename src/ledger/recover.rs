@@ -3,20 +3,19 @@
 use std::{path::Path, time::Duration};
 
 use ed25519_dalek::SigningKey;
+use tokio::sync::watch;
 
 use crate::{
     event::{Digest, Seq, digest},
     log::{self, Log},
-    proof::{
-        checkpoint::LogKey,
-        tree,
-    },
+    proof::{checkpoint::LogKey, tree},
 };
 
 use super::{
     ledger::{CheckpointFile, Head, Ledger},
     nodes::{LedgerNodes, RecentNodes},
     store::{self, Store},
+    writer::{self, Health},
 };
 
 /// Entries that are read again from the log and compared.
@@ -33,6 +32,9 @@ pub enum Error {
     /// The log.
     #[error("log: {0}")]
     Log(#[from] log::Error),
+    /// The writer stopped while it followed the log.
+    #[error("{0}")]
+    Writer(#[from] writer::Error),
     /// Files beside the database.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -165,4 +167,56 @@ fn holes_only(ledger: &Ledger, from: Seq, to: Seq) -> Result<bool, store::Error>
         }
     }
     Ok(true)
+}
+
+/// Takes genesis from the log if the directory holds no ledger yet: how an empty node joins a topic.
+///
+/// # Errors
+/// [`Error`].
+pub async fn bootstrap(dir: &Path, pinned: &Digest, log: &dyn Log) -> Result<(), Error> {
+    if log.end().await?.is_none_or(|end| end == 0) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    let store = Store::open(&dir.join("ledger"))?;
+    if store.state()?.is_some() {
+        return Ok(());
+    }
+    let mut tail = log.tail(0)?;
+    let deadline = std::time::Instant::now() + COMPARE_WAIT;
+    while std::time::Instant::now() < deadline {
+        if let Some(first) = tail.next(1, Duration::from_millis(500))?.into_iter().next() {
+            let mut state = None;
+            super::writer::apply(&store, pinned, &mut state, [(first.offset, first.value)])?;
+            return Ok(());
+        }
+    }
+    Err(log::Error::Unavailable("it did not deliver its first record".into()).into())
+}
+
+/// Waits until the ledger has everything that the log had when this was called.
+///
+/// # Errors
+/// [`Error::Writer`] if the writer stops on the way.
+pub async fn catch_up(ledger: &Ledger, log: &dyn Log, mut health: watch::Receiver<Health>) -> Result<(), Error> {
+    let Some(end) = log.end().await? else { return Ok(()) };
+    let mut heads = ledger.heads();
+    loop {
+        let size = heads.borrow_and_update().state.size();
+        if size >= end {
+            return Ok(());
+        }
+        tokio::select! {
+            changed = heads.changed() => if changed.is_err() { return Ok(()) },
+            _ = health.changed() => if let Health::Halted(error) = &*health.borrow() { return Err(error.clone().into()) },
+            // Markers of transactions at the end occupy offsets that no delivery shows.
+            () = tokio::time::sleep(Duration::from_secs(2)) => {
+                let delivered = ledger.counters.delivered.load(std::sync::atomic::Ordering::Relaxed);
+                tracing::info!(size, end, delivered, "following the log");
+                if delivered <= ledger.head().state.size() && heads.borrow().state.size() == size {
+                    return Ok(());
+                }
+            }
+        }
+    }
 }

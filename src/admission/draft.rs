@@ -1,0 +1,174 @@
+//! What a caller states -> the event's fields. Pure: people and evidence arrive resolved.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    event::{
+        digest::sha256,
+        promotion::{Problem, Problems},
+        proto::{
+            Answer, Approval, ApprovalDraft, ApprovalRequest, ApprovalRequestDraft, Person, PersonRef, PromotionDraft,
+            Promoted, Routing, SealedClaims, Statement,
+        },
+        text::{free_text_problem, name_problem, uri_problem},
+    },
+    identity::assertion,
+};
+
+/// The tier to which everything is routed until a policy is active: the highest.
+pub const TIER_HIGHEST: &str = "highest";
+
+/// A person's identity, as the key by which their data is gathered.
+pub type Identity = (String, String);
+
+/// Everything in a draft that becomes sealed, by person.
+pub type Claims = BTreeMap<Identity, SealedClaims>;
+
+fn identity(person: &Person) -> Identity {
+    (person.issuer.clone(), person.subject.clone())
+}
+
+/// Problems of what only the draft holds: people, assertions, answers, free text.
+pub fn problems(draft: &PromotionDraft) -> Vec<Problem> {
+    let mut p = Problems::default();
+    let empty = ApprovalRequestDraft::default();
+    let request = draft.approval_request.as_ref().unwrap_or(&empty);
+    if draft.approval_request.is_some() {
+        for (i, person) in request.contributors.iter().enumerate() {
+            person_rules(&mut p, &format!("approval_request.contributors[{i}]"), Some(person));
+        }
+        for (i, person) in request.asked_people.iter().enumerate() {
+            person_rules(&mut p, &format!("approval_request.asked_people[{i}]"), Some(person));
+        }
+        person_rules(&mut p, "approval_request.requested_by", request.requested_by.as_ref());
+        person_rules(&mut p, "approval_request.triggered_by", request.triggered_by.as_ref());
+        p.add_some("approval_request.justification", free_text_problem(&request.justification));
+        p.add_some("approval_request.residual_risk", free_text_problem(&request.residual_risk));
+    }
+    for (i, approval) in draft.approvals.iter().enumerate() {
+        approval_rules(&mut p, &format!("approvals[{i}]"), approval);
+    }
+    p.into_sorted()
+}
+
+/// Rules for a person that a caller names.
+pub fn person_rules(p: &mut Problems, at: &str, person: Option<&Person>) {
+    let Some(person) = person else {
+        return p.add(at, "is missing");
+    };
+    p.add_some(format!("{at}.issuer"), uri_problem(&person.issuer));
+    p.add_some(format!("{at}.subject"), name_problem(&person.subject));
+    if !person.name.is_empty() {
+        p.add_some(format!("{at}.name"), name_problem(&person.name));
+    }
+}
+
+fn approval_rules(p: &mut Problems, at: &str, approval: &ApprovalDraft) {
+    person_rules(p, &format!("{at}.approver"), approval.approver.as_ref());
+    let person = approval.approver.clone().unwrap_or_default();
+    p.add_some(format!("{at}.assertion"), assertion::problem(&approval.assertion, &person.issuer, &person.subject));
+    for (i, group) in approval.groups.iter().enumerate() {
+        p.add_some(format!("{at}.groups[{i}]"), name_problem(group));
+    }
+    for (i, group) in approval.matched_groups.iter().enumerate() {
+        let member = approval.groups.contains(group);
+        p.require(member, format!("{at}.matched_groups[{i}]"), format!("{group:?} is not among the approver's groups"));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (i, answer) in approval.answers.iter().enumerate() {
+        p.add_some(format!("{at}.answers[{i}].text"), free_text_problem(&answer.text));
+        p.require(seen.insert(&answer.question), format!("{at}.answers[{i}].question"), "is answered twice");
+    }
+}
+
+/// The draft as an event: everybody by pseudonym, nothing personal in clear.
+///
+/// `pseudonym` gives a person's subject_id. Routing says the highest tier: the seam for materiality.
+pub fn promoted(draft: &PromotionDraft, pseudonym: &impl Fn(&Identity) -> Vec<u8>) -> Promoted {
+    let reference = |person: &Person| PersonRef {
+        issuer: person.issuer.clone(),
+        subject_id: pseudonym(&identity(person)),
+    };
+    let references = |people: &[Person]| people.iter().map(reference).collect::<Vec<_>>();
+    Promoted {
+        slot: draft.slot.clone(),
+        model_version: draft.model_version.clone(),
+        challenger_comparison: draft.challenger_comparison.clone(),
+        approval_request: draft.approval_request.as_ref().map(|request| ApprovalRequest {
+            system: request.system.clone(),
+            id: request.id.clone(),
+            requested_by: request.requested_by.as_ref().map(reference),
+            triggered_by: request.triggered_by.as_ref().map(reference),
+            contributors: references(&request.contributors),
+            asked_people: references(&request.asked_people),
+            asked_groups: request.asked_groups.clone(),
+            asked_at: request.asked_at,
+            due_at: request.due_at,
+            form: request.form.clone(),
+        }),
+        approvals: draft.approvals.iter().map(|approval| approval_event(approval, &reference)).collect(),
+        explanations: draft.explanations.clone(),
+        dataset: draft.dataset.clone(),
+        profile: draft.profile.clone(),
+        routing: Some(Routing { tier: TIER_HIGHEST.into(), engine: "built-in".into() }),
+    }
+}
+
+fn approval_event(approval: &ApprovalDraft, reference: &impl Fn(&Person) -> PersonRef) -> Approval {
+    let answered = approval.answers.iter().filter(|answer| !answer.text.trim().is_empty());
+    Approval {
+        approver: approval.approver.as_ref().map(reference),
+        decided_at: approval.decided_at,
+        matched_groups: approval.matched_groups.clone(),
+        groups_complete: approval.groups_complete,
+        auth_time: approval.auth_time,
+        acr: approval.acr.clone(),
+        amr: approval.amr.clone(),
+        assertion_sha256: sha256(approval.assertion.as_bytes()).0.to_vec(),
+        answered: answered.map(|answer| answer.question.clone()).collect(),
+        verified_by: String::new(),
+    }
+}
+
+/// What is sealed about each person of a draft.
+pub fn claims(draft: &PromotionDraft) -> Claims {
+    let mut all = Claims::new();
+    let mut note = |person: Option<&Person>, change: &mut dyn FnMut(&mut SealedClaims)| {
+        let Some(person) = person else { return };
+        let claims = all.entry(identity(person)).or_default();
+        claims.issuer = person.issuer.clone();
+        claims.subject = person.subject.clone();
+        if !person.name.is_empty() {
+            claims.name = person.name.clone();
+        }
+        change(claims);
+    };
+    if let Some(request) = &draft.approval_request {
+        note(request.requested_by.as_ref(), &mut |claims| {
+            claims.statements.extend([
+                statement("approval_request.justification", &request.justification),
+                statement("approval_request.residual_risk", &request.residual_risk),
+            ]);
+        });
+        note(request.triggered_by.as_ref(), &mut |_| {});
+        for person in request.contributors.iter().chain(&request.asked_people) {
+            note(Some(person), &mut |_| {});
+        }
+    }
+    for (i, approval) in draft.approvals.iter().enumerate() {
+        note(approval.approver.as_ref(), &mut |claims| {
+            claims.groups = approval.groups.clone();
+            claims.assertion = approval.assertion.clone();
+            claims.statements.extend(approval.answers.iter().map(|answer| answer_statement(i, answer)));
+        });
+    }
+    all
+}
+
+fn statement(path: &str, text: &str) -> Statement {
+    Statement { path: path.into(), text: text.into() }
+}
+
+fn answer_statement(approval: usize, answer: &Answer) -> Statement {
+    statement(&format!("approvals[{approval}].answers.{}", answer.question), &answer.text)
+}

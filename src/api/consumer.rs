@@ -1,0 +1,63 @@
+//! ConsumerService: the chain in order, from any position.
+
+use std::{pin::Pin, sync::Arc};
+
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    event::proto::{SubscribeRequest, SubscribeResponse, consumer_service_server::ConsumerService},
+    ledger::Ledger,
+};
+
+use super::auditor::chain_chunk;
+
+/// The service.
+pub struct Consumer {
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+}
+
+#[tonic::async_trait]
+impl ConsumerService for Consumer {
+    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
+
+    async fn subscribe(&self, request: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+        let SubscribeRequest { from, follow } = request.into_inner();
+        let ledger = self.ledger.clone();
+        let (sender, stream) = tokio::sync::mpsc::channel(64);
+        tokio::spawn(async move {
+            let mut heads = ledger.heads();
+            let mut next = from;
+            loop {
+                let synced_size = heads.borrow_and_update().state.size();
+                while next < synced_size {
+                    let chunk = tokio::task::block_in_place(|| chain_chunk(&ledger, next, synced_size, true));
+                    let entries = match chunk {
+                        Ok(chunk) => chunk.entries,
+                        Err(status) => {
+                            // The receiver may be gone; then nobody needs to be told.
+                            let _ = sender.send(Err(status)).await;
+                            return;
+                        }
+                    };
+                    next += entries.len() as u64;
+                    for entry in entries {
+                        let message = SubscribeResponse { entry: Some(entry), synced_size };
+                        if sender.send(Ok(message)).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                if !follow {
+                    return;
+                }
+                tokio::select! {
+                    changed = heads.changed() => if changed.is_err() { return },
+                    () = sender.closed() => return,
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}

@@ -1,0 +1,147 @@
+//! EmitterService: promotions, roll-backs, revocations, retirements, evidence.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_stream::StreamExt;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::{
+    admission::{
+        draft::TIER_HIGHEST,
+        gateway::{Gateway, SlotAct},
+    },
+    event::{
+        Digest,
+        proto::{
+            CheckPromotionRequest, CheckPromotionResponse, EvidenceDescription, EvidenceRef, Problem, PromoteRequest,
+            PromoteResponse, RetireRequest, RetireResponse, RevokeRequest, RevokeResponse, RollBackRequest,
+            RollBackResponse, StatEvidenceRequest, StatEvidenceResponse, UploadEvidenceRequest, UploadEvidenceResponse,
+            emitter_service_server::EmitterService, upload_evidence_request::Part,
+        },
+        text::media_type_problem,
+    },
+    evidence::{self, Chunks, Description},
+};
+
+use super::status::{invalid, invalid_field};
+
+/// The service.
+pub struct Emitter {
+    /// The front door.
+    pub gateway: Arc<Gateway>,
+}
+
+/// What the highest tier asks for, in words.
+fn requirements() -> Vec<String> {
+    [
+        "a rendered comparison with the current champion, computed on the evaluation dataset",
+        "at least one approver who did not request, trigger or contribute",
+        "an answer to every required question of the form",
+        "at least one explanation of this model version, computed on the evaluation dataset",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+#[tonic::async_trait]
+impl EmitterService for Emitter {
+    async fn promote(&self, request: Request<PromoteRequest>) -> Result<Response<PromoteResponse>, Status> {
+        let draft = request.into_inner().promotion.ok_or_else(|| invalid_field("promotion", "is missing"))?;
+        let receipt = self.gateway.promote(draft).await?;
+        Ok(Response::new(PromoteResponse { receipt: Some(receipt) }))
+    }
+
+    async fn check_promotion(
+        &self,
+        request: Request<CheckPromotionRequest>,
+    ) -> Result<Response<CheckPromotionResponse>, Status> {
+        let draft = request.into_inner().promotion.ok_or_else(|| invalid_field("promotion", "is missing"))?;
+        let checked = self.gateway.check(draft).await?;
+        let problem = |p: crate::event::promotion::Problem| Problem { field: p.field, description: p.description };
+        Ok(Response::new(CheckPromotionResponse {
+            problems: checked.problems.into_iter().map(problem).collect(),
+            tier: TIER_HIGHEST.into(),
+            requirements: requirements(),
+            idempotency_key: checked.key.0.to_vec(),
+            recorded_as: checked.recorded_as,
+        }))
+    }
+
+    async fn roll_back(&self, request: Request<RollBackRequest>) -> Result<Response<RollBackResponse>, Status> {
+        let RollBackRequest { slot, to_seq, actor, reason, request_id } = request.into_inner();
+        let act = SlotAct { promoted: to_seq, actor, reason, request_id, slot };
+        Ok(Response::new(RollBackResponse { receipt: Some(self.gateway.roll_back(act).await?) }))
+    }
+
+    async fn revoke(&self, request: Request<RevokeRequest>) -> Result<Response<RevokeResponse>, Status> {
+        let RevokeRequest { promoted_seq: promoted, actor, reason, request_id } = request.into_inner();
+        let act = SlotAct { promoted, actor, reason, request_id, slot: None };
+        Ok(Response::new(RevokeResponse { receipt: Some(self.gateway.revoke(act).await?) }))
+    }
+
+    async fn retire(&self, request: Request<RetireRequest>) -> Result<Response<RetireResponse>, Status> {
+        let RetireRequest { promoted_seq: promoted, actor, reason, request_id } = request.into_inner();
+        let act = SlotAct { promoted, actor, reason, request_id, slot: None };
+        Ok(Response::new(RetireResponse { receipt: Some(self.gateway.retire(act).await?) }))
+    }
+
+    async fn upload_evidence(
+        &self,
+        request: Request<Streaming<UploadEvidenceRequest>>,
+    ) -> Result<Response<UploadEvidenceResponse>, Status> {
+        let mut parts = request.into_inner();
+        let first = parts.message().await?.and_then(|message| message.part);
+        let Some(Part::Description(stated)) = first else {
+            return Err(invalid_field("description", "is missing; the first message describes the evidence"));
+        };
+        let description = describe(&stated)?;
+        let chunks: Chunks<'_> = Box::pin(parts.map(|message| match message.map(|message| message.part) {
+            Ok(Some(Part::Chunk(chunk))) => Ok(Bytes::from(chunk)),
+            Ok(_) => Err(evidence::Error::BrokenOff("a message without a chunk".into())),
+            Err(status) => Err(evidence::Error::BrokenOff(status.message().to_owned())),
+        }));
+        let stored = self.gateway.evidence.put(&description, chunks, self.gateway.clock.now()).await?;
+        let evidence = EvidenceRef {
+            uri: stored.uri,
+            version_id: stored.version_id,
+            sha256: stated.sha256,
+            length: stored.length,
+            media_type: stated.media_type,
+            lock: Some(stored.lock),
+        };
+        Ok(Response::new(UploadEvidenceResponse { evidence: Some(evidence) }))
+    }
+
+    async fn stat_evidence(
+        &self,
+        request: Request<StatEvidenceRequest>,
+    ) -> Result<Response<StatEvidenceResponse>, Status> {
+        let sha256 = digest("sha256", &request.into_inner().sha256)?;
+        let stored = self.gateway.evidence.stat(&sha256, self.gateway.clock.now()).await?;
+        let length = stored.as_ref().map_or(0, |stored| stored.length);
+        Ok(Response::new(StatEvidenceResponse { present: stored.is_some(), length }))
+    }
+}
+
+fn describe(stated: &EvidenceDescription) -> Result<Description, Status> {
+    let mut problems = crate::event::promotion::Problems::default();
+    let sha256 = Digest::from_slice(&stated.sha256);
+    problems.require(sha256.is_some(), "description.sha256", "is not a SHA-256 (32 bytes)");
+    problems.require(stated.length > 0, "description.length", "is 0; evidence has bytes");
+    problems.add_some("description.media_type", media_type_problem(&stated.media_type));
+    let problems = problems.into_sorted();
+    if !problems.is_empty() {
+        return Err(invalid(&problems));
+    }
+    Ok(Description {
+        sha256: sha256.unwrap_or_default(),
+        length: stated.length,
+        media_type: stated.media_type.clone(),
+    })
+}
+
+/// A digest of 32 bytes in a request.
+pub(super) fn digest(field: &str, bytes: &[u8]) -> Result<Digest, Status> {
+    Digest::from_slice(bytes).ok_or_else(|| invalid_field(field, "is not a digest of 32 bytes"))
+}

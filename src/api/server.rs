@@ -1,0 +1,92 @@
+//! The gRPC server: all services on one socket, bounded, stopped under a deadline.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tower::limit::GlobalConcurrencyLimitLayer;
+
+use crate::{
+    config::Limits,
+    event::{
+        canonical::RECORD_LEN_MAX,
+        proto::{
+            auditor_service_server::AuditorServiceServer, consumer_service_server::ConsumerServiceServer,
+            emitter_service_server::EmitterServiceServer, operator_service_server::OperatorServiceServer,
+        },
+    },
+    node::Node,
+};
+
+use super::{auditor::Auditor, consumer::Consumer, emitter::Emitter, operator::Operator};
+
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
+/// How long open calls may take after the server was told to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Binds the address of the services.
+///
+/// # Errors
+/// Of the operating system, for instance when the port is taken.
+pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(listen).await
+}
+
+/// Serves until `stop` resolves.
+///
+/// # Errors
+/// Of the transport.
+pub async fn serve(
+    node: Arc<Node>,
+    listener: TcpListener,
+    limits: &Limits,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), tonic::transport::Error> {
+    let emitter = EmitterServiceServer::new(Emitter { gateway: node.gateway.clone() })
+        .max_decoding_message_size(RECORD_LEN_MAX);
+    let auditor = AuditorServiceServer::new(Auditor { node: node.clone() }).max_decoding_message_size(RECORD_LEN_MAX);
+    let consumer = ConsumerServiceServer::new(Consumer { ledger: node.ledger.clone() })
+        .max_decoding_message_size(RECORD_LEN_MAX);
+    let operator = OperatorServiceServer::new(Operator { gateway: node.gateway.clone() })
+        .max_decoding_message_size(RECORD_LEN_MAX);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<EmitterServiceServer<Emitter>>().await;
+    health.set_serving::<AuditorServiceServer<Auditor>>().await;
+
+    let (stopping_tx, mut stopping) = tokio::sync::watch::channel(false);
+    let graceful = async move {
+        stop.await;
+        health.set_not_serving::<EmitterServiceServer<Emitter>>().await;
+        // The other end waits for this below; if it is gone, so is the server.
+        let _ = stopping_tx.send(true);
+    };
+    // Too many calls at once are refused at once (RESOURCE_EXHAUSTED), not queued.
+    let server = Server::builder()
+        .max_concurrent_streams(limits.streams)
+        .http2_max_local_error_reset_streams(Some(1024))
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_connection_age(CONNECTION_AGE_MAX)
+        .tcp_nodelay(true)
+        .load_shed(true)
+        .layer(GlobalConcurrencyLimitLayer::new(limits.calls))
+        .add_service(health_service)
+        .add_service(emitter)
+        .add_service(auditor)
+        .add_service(consumer)
+        .add_service(operator)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), graceful);
+    let deadline = async move {
+        if stopping.wait_for(|stopping| *stopping).await.is_ok() {
+            tokio::time::sleep(STOP_WITHIN).await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        served = server => served,
+        () = deadline => Ok(()),
+    }
+}

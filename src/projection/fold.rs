@@ -1,0 +1,114 @@
+//! One entry -> rows. Pure.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{
+        Digest, Header, Outcome, Seq, content, digest,
+        proto::{Body, Promoted, Slot, body::Event},
+    },
+    ledger::rows,
+};
+
+use super::keys;
+
+/// A view: some of the rows, with a cursor and a worker of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum View {
+    /// Finds entries: by event, model, approver, artefact, evidence.
+    Index,
+    /// What was current in each slot, change by change.
+    History,
+}
+
+impl View {
+    /// All views.
+    pub const ALL: [Self; 2] = [Self::Index, Self::History];
+
+    /// Its name in cursors and status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::History => "history",
+        }
+    }
+}
+
+/// What a slot held from an entry on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotChange {
+    /// Region of the slot.
+    pub region: String,
+    /// Number of the slot's role.
+    pub role: i32,
+    /// The Promoted entry that became current; `None` if the slot became empty.
+    pub current: Option<Seq>,
+}
+
+/// A row to write.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Rows of an entry in a view. `before` gives the newest change of a slot, by its prefix, before this entry.
+///
+/// # Errors
+/// What `before` fails with.
+pub fn fold<E>(
+    view: View,
+    header: &Header,
+    body: &Body,
+    before: impl FnOnce(&[u8]) -> Result<Option<SlotChange>, E>,
+) -> Result<Vec<Row>, E> {
+    match view {
+        View::Index => Ok(index(header, body)),
+        View::History => history(header, body, before),
+    }
+}
+
+fn slot_of(event: &Event) -> Option<&Slot> {
+    match event {
+        Event::Promoted(e) => e.slot.as_ref(),
+        Event::RolledBack(e) => e.slot.as_ref(),
+        Event::Revoked(e) => e.slot.as_ref(),
+        Event::Retired(e) => e.slot.as_ref(),
+        _ => None,
+    }
+}
+
+fn index(header: &Header, body: &Body) -> Vec<Row> {
+    let mut prefixes = vec![keys::by_event(&header.event_digest)];
+    if let Some(slot) = body.event.as_ref().and_then(slot_of) {
+        prefixes.push(keys::by_model(&slot.model, Some(&slot.environment)));
+    }
+    if let (Some(Event::Promoted(promoted)), Outcome::Accepted) = (&body.event, header.outcome) {
+        prefixes.extend(promotion_prefixes(promoted));
+    }
+    prefixes.into_iter().map(|prefix| (keys::at(&prefix, header.seq), Vec::new())).collect()
+}
+
+fn promotion_prefixes(promoted: &Promoted) -> BTreeSet<Vec<u8>> {
+    let approvers = promoted.approvals.iter().filter_map(|approval| approval.approver.as_ref());
+    let model = promoted.model_version.iter().map(|model| keys::by_artifact(&model.artifact_sha256));
+    let evidence = content::evidence(promoted).into_iter().map(|(_, reference)| keys::by_evidence(&reference.sha256));
+    approvers.map(|approver| keys::by_approver(&approver.subject_id)).chain(model).chain(evidence).collect()
+}
+
+fn history<E>(
+    header: &Header,
+    body: &Body,
+    before: impl FnOnce(&[u8]) -> Result<Option<SlotChange>, E>,
+) -> Result<Vec<Row>, E> {
+    let (Some(event), Outcome::Accepted) = (&body.event, header.outcome) else { return Ok(Vec::new()) };
+    let Some(slot) = slot_of(event) else { return Ok(Vec::new()) };
+    let slot_digest: Digest = digest::slot(slot);
+    let prefix = keys::slot(&slot.model, &slot.environment, &slot_digest);
+    let current = match event {
+        Event::Promoted(_) => Some(header.seq),
+        Event::RolledBack(e) => Some(e.to_seq),
+        Event::Revoked(e) => before(&prefix)?.and_then(|change| change.current).filter(|seq| *seq != e.promoted_seq),
+        _ => None,
+    };
+    let change = SlotChange { region: slot.region.clone(), role: slot.role, current };
+    Ok(vec![(keys::at(&prefix, header.seq), rows::encode(&change))])
+}

@@ -1,0 +1,170 @@
+//! One thread for each view: follows the synced head, folds, keeps its cursor.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rocksdb::Direction;
+use tokio::sync::watch;
+
+use crate::{
+    event::{Header, Outcome, Seq, canonical},
+    ledger::{
+        Ledger, rows,
+        store::{Error, Store},
+    },
+};
+
+use super::{
+    fold::{self, SlotChange, View},
+    keys,
+};
+
+/// Entries folded in one write.
+const BATCH_LEN_MAX: u64 = 512;
+/// How often an idle worker looks whether it should stop.
+const IDLE_WAIT: Duration = Duration::from_millis(20);
+
+/// The running workers.
+pub struct Workers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    cursors: Vec<(View, watch::Receiver<u64>)>,
+}
+
+impl Workers {
+    /// Starts a worker for each view.
+    ///
+    /// # Errors
+    /// [`Error`] if a cursor cannot be read.
+    pub fn start(ledger: &Arc<Ledger>) -> Result<Self, Error> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (mut threads, mut cursors) = (Vec::new(), Vec::new());
+        for view in View::ALL {
+            let (cursor_tx, cursor) = watch::channel(read_cursor(&ledger.store, view)?);
+            let (ledger, stop) = (ledger.clone(), stop.clone());
+            threads.push(std::thread::spawn(move || follow(&ledger, view, &stop, &cursor_tx)));
+            cursors.push((view, cursor));
+        }
+        Ok(Self { stop, threads, cursors })
+    }
+
+    /// Entries folded, by view.
+    pub fn sizes(&self) -> Vec<(View, u64)> {
+        self.cursors.iter().map(|(view, cursor)| (*view, *cursor.borrow())).collect()
+    }
+
+    /// Waits until every view has folded this many entries; false if they have not within `wait`.
+    pub async fn reach(&self, size: u64, wait: Duration) -> bool {
+        let all = async {
+            for (_, cursor) in &self.cursors {
+                if cursor.clone().wait_for(|folded| *folded >= size).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(wait, all).await.unwrap_or(false)
+    }
+
+    /// Stops the workers and makes their rows durable.
+    pub fn stop(&mut self, store: &Store) {
+        self.stop.store(true, Ordering::SeqCst);
+        for thread in self.threads.drain(..) {
+            // A panicked worker has said so; its rows are folded again from its cursor.
+            let _ = thread.join();
+        }
+        if let Err(error) = store.flush_views() {
+            tracing::warn!(%error, "the projections could not be flushed; they are folded again at the next start");
+        }
+    }
+}
+
+fn follow(ledger: &Ledger, view: View, stop: &AtomicBool, cursor: &watch::Sender<u64>) {
+    while !stop.load(Ordering::SeqCst) {
+        let (from, to) = (*cursor.borrow(), ledger.head().state.size());
+        if from >= to {
+            std::thread::sleep(IDLE_WAIT.min(Duration::from_millis(2)));
+            continue;
+        }
+        let to = to.min(from + BATCH_LEN_MAX);
+        match fold_range(&ledger.store, view, from, to) {
+            Ok(()) => {
+                cursor.send_replace(to);
+            }
+            Err(error) => {
+                tracing::error!(view = view.name(), %error, "projection stopped; queries answer from before it");
+                return;
+            }
+        }
+    }
+}
+
+fn read_cursor(store: &Store, view: View) -> Result<u64, Error> {
+    let bytes = store.view(&keys::cursor(view.name()))?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+/// Folds entries `[from, to)` into rows and moves the cursor, in one write.
+fn fold_range(store: &Store, view: View, from: Seq, to: Seq) -> Result<(), Error> {
+    let headers = store.headers(from, to)?;
+    let records = store.records(from, to)?;
+    let mut written = Vec::new();
+    let mut newest: HashMap<Vec<u8>, SlotChange> = HashMap::new();
+    for (bytes, value) in headers.iter().zip(records) {
+        let header = Header::decode(bytes).map_err(|error| Error::Row(error.to_string()))?;
+        if header.outcome == Outcome::Malformed {
+            continue;
+        }
+        let Ok(record) = canonical::decode(&value) else {
+            return Err(Error::Row(format!("records/{}", header.seq)));
+        };
+        let before = |prefix: &[u8]| match newest.get(prefix) {
+            Some(change) => Ok(Some(change.clone())),
+            None => newest_change(store, prefix),
+        };
+        for (key, row) in fold::fold(view, &header, &record.body, before)? {
+            if let (View::History, Some(change)) = (view, rows::decode(&row)) {
+                let prefix = key.strip_suffix(&header.seq.to_be_bytes()).unwrap_or(&key).to_vec();
+                newest.insert(prefix, change);
+            }
+            written.push((key, Some(row)));
+        }
+    }
+    written.push((keys::cursor(view.name()), Some(to.to_be_bytes().to_vec())));
+    store.write_views(&written)
+}
+
+/// The newest change of a slot.
+fn newest_change(store: &Store, prefix: &[u8]) -> Result<Option<SlotChange>, Error> {
+    let mut found = None;
+    store.view_scan(prefix, &keys::at(prefix, u64::MAX), Direction::Reverse, |_, row| {
+        found = rows::decode(row);
+        false
+    })?;
+    Ok(found)
+}
+
+/// Drops all rows and folds everything again. Blocking; `progress` is told how far it is.
+///
+/// # Errors
+/// [`Error`].
+pub fn rebuild(store: &Store, size: u64, mut progress: impl FnMut(View, u64)) -> Result<(), Error> {
+    store.clear_views()?;
+    for view in View::ALL {
+        let mut from = 0;
+        while from < size {
+            let to = size.min(from + BATCH_LEN_MAX);
+            fold_range(store, view, from, to)?;
+            progress(view, to);
+            from = to;
+        }
+    }
+    store.flush_views()
+}
