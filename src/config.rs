@@ -21,7 +21,7 @@ pub const FILE_NAME: &str = "promotion-ledger.toml";
 pub const ENV_PREFIX: &str = "PROMOTION_LEDGER_";
 
 /// The whole configuration of a node.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// ledger_id, 64 hexadecimal digits: SHA-256 of the genesis body. Another genesis is refused.
@@ -45,18 +45,18 @@ pub struct Config {
 }
 
 /// Which log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// `embedded` (no server needed) or `kafka`.
     pub kind: LogKind,
     /// Needed for `kafka`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub kafka: Option<kafka::Config>,
 }
 
 /// Which log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogKind {
     /// The ledger itself is the durable log.
@@ -66,7 +66,7 @@ pub enum LogKind {
 }
 
 /// The evidence store.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceConfig {
     /// Directory; relative to the node's directory.
@@ -77,7 +77,7 @@ pub struct EvidenceConfig {
 }
 
 /// The store of subject records.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubjectsConfig {
     /// Directory; relative to the node's directory; the same for all nodes.
@@ -85,7 +85,7 @@ pub struct SubjectsConfig {
 }
 
 /// Key files, each with mode 0600.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeysConfig {
     /// Ed25519, PKCS#8 PEM: signs records.
@@ -97,7 +97,7 @@ pub struct KeysConfig {
 }
 
 /// Bounds. Beyond them callers get RESOURCE_EXHAUSTED at once.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Calls that wait for their entry at a time.
@@ -131,27 +131,17 @@ pub enum Error {
 }
 
 impl Config {
-    /// Reads a node's configuration, environment included.
+    /// Reads a node's configuration: file, then environment, then `overrides` (a map of what flags say).
     ///
     /// # Errors
     /// [`Error`], with every problem.
-    pub fn load(dir: &Path) -> Result<Self, Error> {
+    pub fn load(dir: &Path, overrides: impl Serialize) -> Result<Self, Error> {
         let file = dir.join(FILE_NAME);
         if !file.exists() {
             return Err(Error::Missing(file, dir.to_path_buf()));
         }
         let figment = Figment::new().merge(Toml::file_exact(&file)).merge(Env::prefixed(ENV_PREFIX).split("__"));
-        let config: Self = figment.extract().map_err(|error| Error::Read(error.to_string()))?;
-        config.check()?;
-        Ok(config)
-    }
-
-    /// The configuration with some values replaced, as flags do.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn with(self, overrides: impl Serialize) -> Result<Self, Error> {
-        let figment = Figment::from(Serialized::defaults(self)).merge(Serialized::defaults(overrides));
+        let figment = figment.merge(Serialized::defaults(overrides));
         let config: Self = figment.extract().map_err(|error| Error::Read(error.to_string()))?;
         config.check()?;
         Ok(config)

@@ -10,6 +10,8 @@ pub mod api;
 #[cfg(feature = "node")]
 pub mod clock;
 #[cfg(feature = "node")]
+pub mod cli;
+#[cfg(feature = "node")]
 pub mod config;
 #[cfg(feature = "node")]
 pub mod evidence;

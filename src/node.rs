@@ -10,6 +10,7 @@ use ed25519_dalek::SigningKey;
 
 use crate::{
     admission::gateway::Gateway,
+    api::auditor::Auditor,
     clock::{Clock, SystemClock},
     config::{self, Config, LogKind},
     event::{Digest, digest},
@@ -63,7 +64,7 @@ pub struct Node {
     /// The front door.
     pub gateway: Arc<Gateway>,
     /// The projections.
-    pub workers: Workers,
+    pub workers: Arc<Workers>,
     /// Evidence.
     pub evidence: Arc<dyn EvidenceStore>,
     /// People.
@@ -121,6 +122,22 @@ pub async fn open_log(config: &Config) -> Result<Arc<dyn Log>, Error> {
     })
 }
 
+/// The auditors' service over a stopped node's directory, which is opened read-only and not written to.
+///
+/// # Errors
+/// [`Error`].
+pub fn stopped(dir: &Path, config: &Config) -> Result<Auditor, Error> {
+    let ledger = Arc::new(recover::open(dir, config.pinned()?, &log_key(dir, config)?, true)?);
+    crate::projection::worker::fold_rest(&ledger.store, ledger.head().state.size())?;
+    Ok(Auditor {
+        ledger,
+        workers: None,
+        evidence: Arc::new(evidence_store(dir, config).map_err(Error::Evidence)?),
+        subjects: subject_records(dir, config).ok().map(Arc::new),
+        gateway: None,
+    })
+}
+
 impl Node {
     /// Opens a node's directory and follows its log.
     ///
@@ -152,7 +169,7 @@ impl Node {
         if ledger.head().state.active_key(&id).is_none() {
             return Err(Error::FrontDoorKey(id));
         }
-        let workers = Workers::start(&ledger)?;
+        let workers = Arc::new(Workers::start(&ledger)?);
         let gateway = Arc::new(Gateway {
             ledger: ledger.clone(),
             inflight,
@@ -166,13 +183,24 @@ impl Node {
         Ok(Self { ledger, gateway, workers, evidence, subjects, log: parts.log, writer })
     }
 
+    /// The auditors' service of this node.
+    pub fn auditor(&self) -> Auditor {
+        Auditor {
+            ledger: self.ledger.clone(),
+            workers: Some(self.workers.clone()),
+            evidence: self.evidence.clone(),
+            subjects: Some(self.subjects.clone()),
+            gateway: Some(self.gateway.clone()),
+        }
+    }
+
     /// Changes when the writer stops; then the node must stop too.
     pub fn health(&self) -> tokio::sync::watch::Receiver<Health> {
         self.writer.health()
     }
 
     /// Stops: writer first, so that what is acknowledged is synced, then projections. Blocking.
-    pub fn stop(mut self) {
+    pub fn stop(&self) {
         self.writer.stop();
         self.workers.stop(&self.ledger.store);
     }

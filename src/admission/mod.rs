@@ -23,7 +23,7 @@ pub enum Error {
         fields: Vec<String>,
     },
     /// The state does not allow it; look at the slot and decide anew. Final for this request.
-    #[error("{0}")]
+    #[error("{} {}", .0.field, .0.description)]
     Precondition(Problem),
     /// The slot changed while the request was on its way. Look at the slot and decide anew.
     #[error("the slot changed while this request was on its way; compare with its current model and decide again")]

@@ -7,6 +7,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 use crate::{
+    admission::gateway::Gateway,
     event::{
         Outcome, canonical,
         proto::{
@@ -18,9 +19,12 @@ use crate::{
         },
     },
     evidence::EvidenceStore,
+    identity::subjects::Subjects,
     ledger::{Head, Ledger},
-    node::Node,
-    projection::query::{self, Filter, Found},
+    projection::{
+        query::{self, Filter, Found},
+        worker::Workers,
+    },
     proof::checkpoint::LogKey,
 };
 
@@ -37,8 +41,16 @@ const PAGE_DEFAULT: u32 = 50;
 
 /// The service.
 pub struct Auditor {
-    /// The node.
-    pub node: Arc<Node>,
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+    /// The workers of a running node; absent for a stopped node's directory, whose rows are complete.
+    pub workers: Option<Arc<Workers>>,
+    /// Evidence.
+    pub evidence: Arc<dyn EvidenceStore>,
+    /// People; absent where the keys of the subject records cannot be read.
+    pub subjects: Option<Arc<Subjects>>,
+    /// The front door of a running node.
+    pub gateway: Option<Arc<Gateway>>,
 }
 
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -46,8 +58,9 @@ type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Auditor {
     /// The head, once the projections have reached it, so that who wrote reads its own write.
     async fn caught_up(&self) -> Result<Arc<Head>, Status> {
-        let head = self.node.ledger.head();
-        if self.node.workers.reach(head.state.size(), READ_OWN_WRITES_WITHIN).await {
+        let head = self.ledger.head();
+        let Some(workers) = &self.workers else { return Ok(head) };
+        if workers.reach(head.state.size(), READ_OWN_WRITES_WITHIN).await {
             Ok(head)
         } else {
             Err(crate::admission::Error::Unavailable("the projections are behind; see GetStatus".into()).into())
@@ -56,9 +69,12 @@ impl Auditor {
 
     fn open(&self, record: &[u8]) -> Result<Vec<Opened>, Status> {
         let Ok(record) = canonical::decode(record) else { return Ok(Vec::new()) };
+        let subjects = self.subjects.as_ref().ok_or_else(|| {
+            Status::permission_denied("the keys of the subject records are not readable here; ask without unsealing")
+        })?;
         let mut opened = Vec::new();
         for sealed in &record.body.sealed {
-            let claims = self.node.subjects.unseal(sealed, &self.node.ledger.pinned);
+            let claims = subjects.unseal(sealed, &self.ledger.pinned);
             let claims = claims.map_err(|error| Status::data_loss(error.to_string()))?;
             let erased = claims.is_none();
             let claims = claims.map(|claims| claims.encode_to_vec()).unwrap_or_default();
@@ -78,7 +94,7 @@ impl AuditorService for Auditor {
     async fn get_entry(&self, request: Request<GetEntryRequest>) -> Result<Response<GetEntryResponse>, Status> {
         let request = request.into_inner();
         let head = self.caught_up().await?;
-        let ledger = &self.node.ledger;
+        let ledger = &self.ledger;
         let seq = match request.by {
             Some(By::Seq(seq)) => Some(seq),
             Some(By::EventDigest(bytes)) => query::by_event_digest(ledger, &head, &digest("event_digest", &bytes)?)?,
@@ -108,8 +124,8 @@ impl AuditorService for Auditor {
     ) -> Result<Response<ListEntriesResponse>, Status> {
         let request = request.into_inner();
         let head = self.caught_up().await?;
-        let ledger = &self.node.ledger;
-        let (filter, before) = filter(&request, &self.node)?;
+        let ledger = &self.ledger;
+        let (filter, before) = filter(&request, self.subjects.as_deref())?;
         let max = if request.page_size == 0 { PAGE_DEFAULT } else { request.page_size.min(PAGE_MAX) };
         let Some(filter) = filter else {
             return Ok(Response::new(ListEntriesResponse { as_of_size: head.state.size(), ..Default::default() }));
@@ -130,7 +146,7 @@ impl AuditorService for Auditor {
     async fn as_of(&self, request: Request<AsOfRequest>) -> Result<Response<AsOfResponse>, Status> {
         let request = request.into_inner();
         let head = self.caught_up().await?;
-        let slots = query::as_of(&self.node.ledger, &head, &request.model, &request.environment, request.time)?;
+        let slots = query::as_of(&self.ledger, &head, &request.model, &request.environment, request.time)?;
         let slot = |found: query::SlotAsOf| SlotAsOf {
             slot: Some(found.slot),
             promoted_seq: found.current,
@@ -148,9 +164,9 @@ impl AuditorService for Auditor {
         request: Request<ReadChainRequest>,
     ) -> Result<Response<Self::ReadChainStream>, Status> {
         let request = request.into_inner();
-        let size = self.node.ledger.head().state.size();
+        let size = self.ledger.head().state.size();
         let to = if request.to == 0 { size } else { request.to.min(size) };
-        let ledger = self.node.ledger.clone();
+        let ledger = self.ledger.clone();
         let (sender, stream) = tokio::sync::mpsc::channel(4);
         tokio::task::spawn_blocking(move || {
             let mut from = request.from;
@@ -170,17 +186,17 @@ impl AuditorService for Auditor {
         &self,
         _: Request<GetCheckpointRequest>,
     ) -> Result<Response<GetCheckpointResponse>, Status> {
-        Ok(Response::new(GetCheckpointResponse { checkpoint: self.node.ledger.head().checkpoint.clone() }))
+        Ok(Response::new(GetCheckpointResponse { checkpoint: self.ledger.head().checkpoint.clone() }))
     }
 
     async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
         let seq = request.into_inner().seq;
-        let head = self.node.ledger.head();
+        let head = self.ledger.head();
         if seq >= head.state.size() {
             let size = head.state.size();
             return Err(Status::not_found(format!("entry {seq} is not among the first {size}")));
         }
-        let receipt = self.node.ledger.receipt(seq, &head)?;
+        let receipt = self.ledger.receipt(seq, &head)?;
         Ok(Response::new(GetReceiptResponse { tlog_proof: receipt.to_text() }))
     }
 
@@ -192,7 +208,7 @@ impl AuditorService for Auditor {
     ) -> Result<Response<Self::ReadEvidenceStream>, Status> {
         const CHUNK: usize = 64 * 1024;
         let sha256 = digest("sha256", &request.into_inner().sha256)?;
-        let store: Arc<dyn EvidenceStore> = self.node.evidence.clone();
+        let store: Arc<dyn EvidenceStore> = self.evidence.clone();
         if store.read(&sha256, 0, 1).await?.is_none() {
             return Err(Status::not_found(format!("no evidence with the SHA-256 {sha256}")));
         }
@@ -214,10 +230,10 @@ impl AuditorService for Auditor {
 
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         use std::sync::atomic::Ordering::Relaxed;
-        let head = self.node.ledger.head();
+        let head = self.ledger.head();
         let state = &head.state;
         let key = canonical::public_key(&state.log_key).ok_or_else(|| Status::internal("the log key is not valid"))?;
-        let counters = &self.node.ledger.counters;
+        let counters = &self.ledger.counters;
         let status = |(view, size): (crate::projection::fold::View, u64)| ProjectionStatus { name: view.name().into(), size };
         Ok(Response::new(GetStatusResponse {
             origin: state.origin.clone(),
@@ -227,8 +243,11 @@ impl AuditorService for Auditor {
             synced_size: state.size(),
             head_link: state.link.0.to_vec(),
             log_end: counters.delivered.load(Relaxed).max(state.size()),
-            projections: self.node.workers.sizes().into_iter().map(status).collect(),
-            not_admitting: self.node.gateway.not_admitting().unwrap_or_default(),
+            projections: self.workers.iter().flat_map(|workers| workers.sizes()).map(status).collect(),
+            not_admitting: match &self.gateway {
+                Some(gateway) => gateway.not_admitting().unwrap_or_default(),
+                None => "the node is stopped; this is its directory".into(),
+            },
             syncs: counters.syncs.load(Relaxed),
             entries_synced: counters.entries.load(Relaxed),
         }))
@@ -255,7 +274,7 @@ pub(super) fn chain_chunk(ledger: &Ledger, from: u64, to: u64, with_records: boo
 }
 
 /// The filter in a request; `None` if nothing can match it.
-fn filter(request: &ListEntriesRequest, node: &Node) -> Result<(Option<Filter>, Option<u64>), Status> {
+fn filter(request: &ListEntriesRequest, subjects: Option<&Subjects>) -> Result<(Option<Filter>, Option<u64>), Status> {
     let text = |text: &String| (!text.is_empty()).then(|| text.clone());
     let outcome = match request.outcome.as_str() {
         "" => None,
@@ -282,7 +301,9 @@ fn filter(request: &ListEntriesRequest, node: &Node) -> Result<(Option<Filter>, 
             return Err(invalid_field("approver_subject", "issuer and subject of an approver go together"));
         }
         (issuer, subject) => {
-            let found = node.subjects.existing(issuer, subject).map_err(|e| Status::unavailable(e.to_string()))?;
+            let denied = || Status::permission_denied("the keys of the subject records are not readable here");
+            let subjects = subjects.ok_or_else(denied)?;
+            let found = subjects.existing(issuer, subject).map_err(|e| Status::unavailable(e.to_string()))?;
             match found {
                 Some(subject) => Some(subject.id),
                 None => return Ok((None, before)),

@@ -46,7 +46,7 @@ pub async fn serve(
 ) -> Result<(), tonic::transport::Error> {
     let emitter = EmitterServiceServer::new(Emitter { gateway: node.gateway.clone() })
         .max_decoding_message_size(RECORD_LEN_MAX);
-    let auditor = AuditorServiceServer::new(Auditor { node: node.clone() }).max_decoding_message_size(RECORD_LEN_MAX);
+    let auditor = AuditorServiceServer::new(node.auditor()).max_decoding_message_size(RECORD_LEN_MAX);
     let consumer = ConsumerServiceServer::new(Consumer { ledger: node.ledger.clone() })
         .max_decoding_message_size(RECORD_LEN_MAX);
     let operator = OperatorServiceServer::new(Operator { gateway: node.gateway.clone() })

@@ -101,7 +101,7 @@ fn reserved_kind(body: &[u8]) -> bool {
     use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
     let mut rest = body;
     while !rest.is_empty() {
-        let Ok((wire, number)) = decode_key(&mut rest) else { return false };
+        let Ok((number, wire)) = decode_key(&mut rest) else { return false };
         let kind = number.checked_sub(16).and_then(|n| u8::try_from(n).ok()).and_then(Kind::from_number);
         let known = matches!(number, 17..=21 | 26 | 34..=37);
         if kind.is_some() && !known && wire == WireType::LengthDelimited {

@@ -504,7 +504,9 @@ fn key_retired(state: &State, key_id: &[u8], compromised_from: Option<Seq>) -> R
     if let Some(admin) = admin {
         // Never fewer administrators than must sign: nobody could act any more.
         let spare = state.admin_keys.len() > state.admin_quorum as usize;
-        return if spare { Ok(Box::new(move |state, _| drop(state.admin_keys.remove(&admin)))) } else { Err(Reason::AdminAct) };
+        return if spare { Ok(Box::new(move |state, _| {
+            state.admin_keys.remove(&admin);
+        })) } else { Err(Reason::AdminAct) };
     }
     let key = state.keys.get(&id).ok_or(Reason::AdminAct)?;
     let news = match compromised_from {

@@ -3,7 +3,7 @@
 //! A write set becomes one WriteBatch, so a crash leaves all of it or nothing. Writing and syncing are two
 //! calls: the next batch is decided while this one syncs, and nobody is told before the sync returned.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path, sync::Mutex};
 
 use rocksdb::{
     BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
@@ -43,6 +43,8 @@ impl From<rocksdb::Error> for Error {
 pub struct Store {
     db: DB,
     options: Options,
+    /// Rows of the projections that a read-only store may not write: they stay in memory.
+    unwritten: Option<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
 }
 
 fn db_options() -> Options {
@@ -93,7 +95,7 @@ impl Store {
         let options = db_options();
         let cfs = keys::CFS.map(|name| ColumnFamilyDescriptor::new(name, cf_options(name)));
         match DB::open_cf_descriptors(&options, dir, cfs) {
-            Ok(db) => Ok(Self { db, options }),
+            Ok(db) => Ok(Self { db, options, unwritten: None }),
             Err(error) if error.to_string().contains("LOCK") || error.to_string().contains("lock ") => {
                 Err(Error::Locked(dir.display().to_string()))
             }
@@ -111,7 +113,7 @@ impl Store {
         options.create_missing_column_families(false);
         let cfs = keys::CFS.map(|name| ColumnFamilyDescriptor::new(name, cf_options(name)));
         let db = DB::open_cf_descriptors_read_only(&options, dir, cfs, false)?;
-        Ok(Self { db, options })
+        Ok(Self { db, options, unwritten: Some(Mutex::default()) })
     }
 
     fn cf(&self, name: &str) -> &ColumnFamily {
@@ -261,20 +263,46 @@ impl Store {
         mut each: impl FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), Error> {
         let mut rows = self.db.raw_iterator_cf(self.cf(CF_VIEWS));
+        let mut unwritten = self.unwritten_from(from, direction);
         match direction {
             Direction::Forward => rows.seek(from),
             Direction::Reverse => rows.seek_for_prev(from),
         }
-        while let (Some(key), Some(value)) = (rows.key(), rows.value()) {
-            if !key.starts_with(prefix) || !each(key, value) {
+        loop {
+            let in_memory = unwritten.last().map(|(key, _)| key.as_slice());
+            let memory_first = match (rows.key(), in_memory) {
+                (None, None) => break,
+                (Some(stored), Some(memory)) if matches!(direction, Direction::Forward) => memory <= stored,
+                (Some(stored), Some(memory)) => memory >= stored,
+                (stored, _) => stored.is_none(),
+            };
+            let more = if memory_first {
+                let Some((key, value)) = unwritten.pop() else { break };
+                if rows.key() == Some(&key[..]) {
+                    advance(&mut rows, direction);
+                }
+                key.starts_with(prefix) && each(&key, &value)
+            } else {
+                let more = rows.item().is_some_and(|(key, value)| key.starts_with(prefix) && each(key, value));
+                advance(&mut rows, direction);
+                more
+            };
+            if !more {
                 break;
-            }
-            match direction {
-                Direction::Forward => rows.next(),
-                Direction::Reverse => rows.prev(),
             }
         }
         Ok(rows.status()?)
+    }
+
+    /// Unwritten rows from a key on, the next one last.
+    fn unwritten_from(&self, from: &[u8], direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let Some(unwritten) = &self.unwritten else { return Vec::new() };
+        let rows = unwritten.lock().expect("no code panics while holding this lock");
+        let own = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
+        match direction {
+            Direction::Forward => rows.range(from.to_vec()..).rev().map(own).collect(),
+            Direction::Reverse => rows.range(..=from.to_vec()).map(own).collect(),
+        }
     }
 
     /// One row of the projections.
@@ -282,6 +310,11 @@ impl Store {
     /// # Errors
     /// [`Error`].
     pub fn view(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(unwritten) = &self.unwritten
+            && let Some(row) = unwritten.lock().expect("no code panics while holding this lock").get(key)
+        {
+            return Ok(Some(row.clone()));
+        }
         Ok(self.db.get_cf(self.cf(CF_VIEWS), key)?)
     }
 
@@ -290,14 +323,15 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn write_views(&self, rows: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), Error> {
+    pub fn write_views(&self, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
+        if let Some(unwritten) = &self.unwritten {
+            unwritten.lock().expect("no code panics while holding this lock").extend(rows.iter().cloned());
+            return Ok(());
+        }
         let mut batch = WriteBatch::default();
         let cf = self.cf(CF_VIEWS);
         for (key, value) in rows {
-            match value {
-                Some(value) => batch.put_cf(cf, key, value),
-                None => batch.delete_cf(cf, key),
-            }
+            batch.put_cf(cf, key, value);
         }
         Ok(self.db.write_without_wal(batch)?)
     }
@@ -319,6 +353,13 @@ impl Store {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(cf, &[0u8][..], &[0xff; 64][..]);
         Ok(self.db.write(batch)?)
+    }
+}
+
+fn advance(rows: &mut rocksdb::DBRawIterator<'_>, direction: Direction) {
+    match direction {
+        Direction::Forward => rows.next(),
+        Direction::Reverse => rows.prev(),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -84,7 +84,7 @@ pub struct Counters {
 /// A running writer.
 pub struct Writer {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     health: watch::Receiver<Health>,
 }
 
@@ -109,7 +109,7 @@ impl Writer {
             }
             inflight.abandon();
         });
-        Self { stop, threads: vec![deciding, syncing], health }
+        Self { stop, threads: Mutex::new(vec![deciding, syncing]), health }
     }
 
     /// Changes when the writer stops.
@@ -118,9 +118,10 @@ impl Writer {
     }
 
     /// Stops after the batch in hand, with everything that was written synced. Blocking.
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        for thread in self.threads.drain(..) {
+        let threads = std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
+        for thread in threads {
             // A panicked writer has said so already.
             let _ = thread.join();
         }

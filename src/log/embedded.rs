@@ -20,6 +20,7 @@ impl Embedded {
     /// A log whose queue holds at most `queue_len` values.
     pub fn new(queue_len: usize) -> Self {
         let (queue, taken) = bounded(queue_len);
+        Self { queue, taken }
     }
 }
 

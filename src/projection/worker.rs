@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -34,7 +34,7 @@ const IDLE_WAIT: Duration = Duration::from_millis(20);
 /// The running workers.
 pub struct Workers {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     cursors: Vec<(View, watch::Receiver<u64>)>,
 }
 
@@ -52,7 +52,7 @@ impl Workers {
             threads.push(std::thread::spawn(move || follow(&ledger, view, &stop, &cursor_tx)));
             cursors.push((view, cursor));
         }
-        Ok(Self { stop, threads, cursors })
+        Ok(Self { stop, threads: Mutex::new(threads), cursors })
     }
 
     /// Entries folded, by view.
@@ -74,9 +74,10 @@ impl Workers {
     }
 
     /// Stops the workers and makes their rows durable.
-    pub fn stop(&mut self, store: &Store) {
+    pub fn stop(&self, store: &Store) {
         self.stop.store(true, Ordering::SeqCst);
-        for thread in self.threads.drain(..) {
+        let threads = std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
+        for thread in threads {
             // A panicked worker has said so; its rows are folded again from its cursor.
             let _ = thread.join();
         }
@@ -134,10 +135,10 @@ fn fold_range(store: &Store, view: View, from: Seq, to: Seq) -> Result<(), Error
                 let prefix = key.strip_suffix(&header.seq.to_be_bytes()).unwrap_or(&key).to_vec();
                 newest.insert(prefix, change);
             }
-            written.push((key, Some(row)));
+            written.push((key, row));
         }
     }
-    written.push((keys::cursor(view.name()), Some(to.to_be_bytes().to_vec())));
+    written.push((keys::cursor(view.name()), to.to_be_bytes().to_vec()));
     store.write_views(&written)
 }
 
@@ -149,6 +150,22 @@ fn newest_change(store: &Store, prefix: &[u8]) -> Result<Option<SlotChange>, Err
         false
     })?;
     Ok(found)
+}
+
+/// Folds what a stopped node had not folded yet, in memory only: its directory is not written to.
+///
+/// # Errors
+/// [`Error`].
+pub fn fold_rest(store: &Store, size: u64) -> Result<(), Error> {
+    for view in View::ALL {
+        let mut from = read_cursor(store, view)?;
+        while from < size {
+            let to = size.min(from + BATCH_LEN_MAX);
+            fold_range(store, view, from, to)?;
+            from = to;
+        }
+    }
+    Ok(())
 }
 
 /// Drops all rows and folds everything again. Blocking; `progress` is told how far it is.

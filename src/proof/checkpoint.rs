@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use signed_note::{Note, Signature, VerificationError, VerifierError, Verifiers};
+use signed_note::{Note, VerificationError, Verifiers};
 
 use crate::event::Digest;
 

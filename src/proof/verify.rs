@@ -383,7 +383,7 @@ fn envelope(record: &[u8]) -> Option<Envelope<'_>> {
     let mut rest = record;
     let mut fields: [&[u8]; 5] = [&[]; 5];
     while !rest.is_empty() {
-        let (wire, number) = decode_key(&mut rest).ok()?;
+        let (number, wire) = decode_key(&mut rest).ok()?;
         let value = decode_varint(&mut rest).ok()?;
         match (wire, number) {
             (WireType::Varint, 1) => {}

@@ -106,8 +106,9 @@ async fn delivered(delivery: DeliveryFuture) -> Result<(), Error> {
 /// The value with a CloudEvents envelope in binary mode: consumers of the topic can route it unread. None of
 /// it affects an outcome.
 fn record<'a>(topic: &'a str, outgoing: &'a Outgoing) -> FutureRecord<'a, str, [u8]> {
-    let record = FutureRecord::to(topic).partition(PARTITION).payload(&outgoing.value).headers(headers(outgoing));
-    if outgoing.model.is_empty() { record } else { record.key(&outgoing.model) }
+    let record = FutureRecord::to(topic).partition(PARTITION).payload(outgoing.value.as_slice());
+    let record = record.headers(headers(outgoing));
+    if outgoing.model.is_empty() { record } else { record.key(outgoing.model.as_str()) }
 }
 
 fn headers(outgoing: &Outgoing) -> OwnedHeaders {

@@ -1,0 +1,75 @@
+//! The command line: one file for each command. Commands are clients like any other; only `init`, `serve`,
+//! `rebuild` and `republish` touch a node's files.
+
+mod output;
+mod source;
+
+mod init;
+mod serve;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::{Exit, Failure, Format};
+
+/// Records what was decided: one immutable, signed event for each model promotion.
+#[derive(Debug, Parser)]
+#[command(
+    name = "promotion-ledger",
+    version,
+    after_help = "Exit codes: 0 ok, 1 the answer is no or tampering was found, 2 usage, 3 unreachable, 4 internal, 5 awaiting approval.\nStart with `promotion-ledger demo`."
+)]
+struct Cli {
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new ledger: genesis, keys, configuration file
+    Init(init::Args),
+    /// Run a node
+    Serve(serve::Args),
+    /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
+    Verify(verify::Args),
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Printing help fails only if nobody reads it.
+            let _ = error.print();
+            let asked = !error.use_stderr();
+            return (if asked { Exit::Ok } else { Exit::Usage }).into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::failure(&Failure::new(Exit::Internal, error.to_string()), cli.format);
+            return Exit::Internal.into();
+        }
+    };
+    let format = cli.format;
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Init(args) => init::run(args, format).await,
+            Command::Serve(args) => serve::run(args, format).await,
+            Command::Verify(args) => verify::run(args, format).await,
+        }
+    });
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::failure(&failure, format);
+            failure.exit.into()
+        }
+    }
+}

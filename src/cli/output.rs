@@ -1,0 +1,129 @@
+//! What commands print and how they end: text for people, JSON for programs, one table of exit codes.
+
+use std::process::ExitCode;
+
+use tonic::Code;
+
+/// Every command ends with one of these. Stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked.
+    Ok = 0,
+    /// The answer is no, or tampering was found.
+    No = 1,
+    /// The command line or an input file is wrong.
+    Usage = 2,
+    /// A server or store could not be reached; try again.
+    Unreachable = 3,
+    /// A fault of this program or its files.
+    Internal = 4,
+    /// Recorded as far as it can be; somebody must approve.
+    AwaitingApproval = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A command that did not do what was asked: what to print, how to end.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub exit: Exit,
+    /// For a person; may have several lines.
+    pub message: String,
+    /// Field problems, for JSON.
+    pub problems: Vec<crate::event::promotion::Problem>,
+}
+
+/// What commands return.
+pub type Result<T = Exit> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure with a message.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), problems: Vec::new() }
+    }
+
+    /// The command line or an input file is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Exit::Internal, format!("{error:#}"))
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        use tonic_types::StatusExt;
+        let exit = match status.code() {
+            Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => Exit::No,
+            Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => Exit::Unreachable,
+            _ => Exit::Internal,
+        };
+        let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+        let problem = |violation: tonic_types::FieldViolation| crate::event::promotion::Problem {
+            field: violation.field,
+            description: violation.description,
+        };
+        let problems: Vec<_> = violations.into_iter().map(problem).collect();
+        let message = match (status.code(), problems.len()) {
+            (Code::InvalidArgument, 1) => "refused: 1 problem".into(),
+            (Code::InvalidArgument, n) if n > 1 => format!("refused: {n} problems"),
+            _ => status.message().to_owned(),
+        };
+        Self { exit, message, problems }
+    }
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON document, or one line for each item of a stream.
+    Json,
+}
+
+/// Prints a JSON document.
+pub fn json(value: &impl serde::Serialize) {
+    // A closed pipe is how `| head` ends a command.
+    let _ = serde_json::to_writer(std::io::stdout().lock(), value);
+    println!();
+}
+
+/// Prints a failure.
+pub fn failure(failure: &Failure, format: Format) {
+    if format == Format::Json {
+        json(&serde_json::json!({ "error": failure.message, "problems": failure.problems, "exit_code": failure.exit as u8 }));
+        return;
+    }
+    eprintln!("error: {}", failure.message);
+    for problem in &failure.problems {
+        eprintln!("  {:<44} {}", problem.field, problem.description);
+    }
+}
+
+/// Whether standard output is a terminal that takes colours (<https://no-color.org>).
+pub fn colours() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Text in a colour (an SGR code such as `32`), on a terminal that takes colours.
+pub fn coloured(code: &str, text: &str) -> String {
+    if colours() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// A time in UTC, to the second, as RFC 3339.
+pub fn utc(micros: u64) -> String {
+    let time = i64::try_from(micros / 1_000_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| format!("{micros} µs"), |time| time.to_string())
+}
