@@ -1,9 +1,10 @@
 //! The command line: one file for each command. Commands are clients like any other; only `init`, `serve`,
 //! `rebuild` and `republish` touch a node's files.
 
-mod output;
-mod source;
+pub mod output;
+pub mod source;
 
+mod bench;
 mod init;
 mod serve;
 mod verify;
@@ -35,6 +36,8 @@ enum Command {
     Init(init::Args),
     /// Run a node
     Serve(serve::Args),
+    /// Measure a node under load, beside the bare disk
+    Bench(bench::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -62,6 +65,7 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
+            Command::Bench(args) => bench::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
         }
     });

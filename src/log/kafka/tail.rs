@@ -28,8 +28,11 @@ use crate::{
 };
 
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two consumers, and after an error that librdkafka mends itself.
+/// Between two consumers.
 const PAUSE: Duration = Duration::from_millis(250);
+/// After an error that librdkafka mends itself. Short: an outage leaves hundreds of them in the queue, in front
+/// of the first record after it. Polling waits by itself once they are gone.
+const BREATH: Duration = Duration::from_millis(1);
 /// Times that a batch may be unreadable, at one offset, before the topic and not the network is to blame.
 const UNREADABLE_MAX: u32 = 8;
 
@@ -131,7 +134,9 @@ impl TopicTail {
         }
         if delivery.offset < self.next {
             let (topic, offset, next) = (&self.config.topic, delivery.offset, self.next);
-            return Err(Error::Unfit(format!("kafka: topic {topic} delivered offset {offset} where {next} is due")));
+            return Err(Error::Unfit(format!(
+                "kafka: topic {topic} delivered offset {offset} where {next} is due"
+            )));
         }
         self.next = delivery.offset + 1;
         self.unreadable = 0;
@@ -139,7 +144,7 @@ impl TopicTail {
     }
 
     fn fail(&mut self, error: &KafkaError, wait: Duration) -> Result<(), Error> {
-        let fate = error.rdkafka_error_code().map_or(Fate::Unclear, fate);
+        let fate = fate(error);
         if fate == Fate::Ignored {
             return Ok(());
         }
@@ -152,12 +157,14 @@ impl TopicTail {
                 if self.doubt == Doubt::None {
                     self.doubt = Doubt::Reconnected;
                 }
-                thread::sleep(PAUSE.min(wait));
+                thread::sleep(BREATH.min(wait));
             }
             Fate::Gone => return Err(self.gone(error)),
             Fate::Unreadable if self.unreadable >= UNREADABLE_MAX => {
                 let (topic, next) = (&self.config.topic, self.next);
-                return Err(Error::Unfit(format!("kafka: topic {topic} cannot be read at offset {next}: {error}")));
+                return Err(Error::Unfit(format!(
+                    "kafka: topic {topic} cannot be read at offset {next}: {error}"
+                )));
             }
             Fate::Unreadable | Fate::Unclear => {
                 self.unreadable += u32::from(fate == Fate::Unreadable);
@@ -205,7 +212,8 @@ impl Tail for TopicTail {
         let mut deliveries = Vec::new();
         while deliveries.len() < max {
             let first = deliveries.is_empty();
-            let left = if first { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let left =
+                if first { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match self.step(left) {
                 Ok(Some(delivery)) => deliveries.push(delivery),
                 Ok(None) if left.is_zero() => break,
@@ -265,8 +273,13 @@ fn appended_at(timestamp: Timestamp) -> Option<Micros> {
     }
 }
 
-fn fate(code: RDKafkaErrorCode) -> Fate {
+fn fate(error: &KafkaError) -> Fate {
     use RDKafkaErrorCode as Code;
+    // A variant of its own, of which rdkafka gives no code.
+    if matches!(error, KafkaError::PartitionEOF(_)) {
+        return Fate::Ignored;
+    }
+    let Some(code) = error.rdkafka_error_code() else { return Fate::Unclear };
     match code {
         Code::PartitionEOF
         | Code::GroupAuthorizationFailed
@@ -334,6 +347,14 @@ mod tests {
         assert_eq!(tail.accept(delivery(8, b"")), Ok(Some(delivery(8, b""))));
     }
 
+    /// It comes each time that the tail has caught up; the consumer stays.
+    #[test]
+    fn the_end_of_the_topic_is_not_an_error() {
+        let mut tail = tail(5);
+        assert_eq!(tail.fail(&KafkaError::PartitionEOF(0), Duration::ZERO), Ok(()));
+        assert_eq!(tail.doubt, Doubt::None);
+    }
+
     /// librdkafka would go on behind the batch: the consumer must not be polled again.
     #[test]
     fn an_unreadable_batch_replaces_the_consumer_and_then_halts() {
@@ -360,7 +381,9 @@ mod tests {
             assert_eq!(tail.step(Duration::from_millis(10)), Ok(None));
             assert_eq!(tail.doubt, Doubt::Verify);
             match tail.accept(delivery(offset, value)) {
-                Ok(None) if same => assert_eq!(tail.accept(delivery(5, b"new")), Ok(Some(delivery(5, b"new")))),
+                Ok(None) if same => {
+                    assert_eq!(tail.accept(delivery(5, b"new")), Ok(Some(delivery(5, b"new"))))
+                }
                 Err(Error::Unfit(text)) if !same => assert!(text.contains("replaced"), "{text}"),
                 other => panic!("{offset} {value:?}: {other:?}"),
             }
