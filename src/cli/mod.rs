@@ -4,7 +4,7 @@
 pub mod output;
 pub mod source;
 
-mod bench;
+pub mod bench;
 mod init;
 mod serve;
 mod verify;

@@ -470,8 +470,8 @@ fn corrupt(broker: &Broker, topic: &str, needle: &[u8]) {
     std::fs::write(&segment, bytes).expect("written");
 }
 
-/// librdkafka reports a batch with a wrong checksum and delivers what is behind it. The ledger must not have
-/// the gap: it would be an entry that no other node has.
+/// librdkafka reports a batch with a wrong checksum and means to go on behind it. The ledger must not have the
+/// gap: it would be an entry that no other node has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupt_batch_is_unfit_and_nothing_behind_it_is_delivered() {
     let control = require!("KAFKA_CONTROL", "a_corrupt_batch_is_unfit_and_nothing_behind_it_is_delivered");

@@ -1,6 +1,6 @@
 //! `bench`: drives a node over gRPC with whole six-field events and measures it beside the bare disk.
 
 mod load;
-mod sample;
+pub mod sample;
 
 pub use load::{Args, run};

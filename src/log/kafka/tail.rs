@@ -1,7 +1,7 @@
 //! Values from the topic, for the one thread that writes the ledger.
 //!
-//! librdkafka reports a batch that it cannot read (checksum, compression) and goes on *behind* it; the writer
-//! would take the gap for transaction markers, and this node's ledger would part from the others'. So after
+//! librdkafka reports a batch that it cannot read (checksum, compression) and means to go on *behind* it; the
+//! writer would take the gap for transaction markers, and this node's ledger would part from the others'. So after
 //! every error that is not plainly about a connection the consumer is thrown away and another one reads from the
 //! offset that is due. It starts one record earlier, and that record has to be the one that was delivered: a
 //! topic that lost its tail in an outage, or was created again, does not go unnoticed.
@@ -20,6 +20,7 @@ use rdkafka::{
 use super::{
     Config,
     client::{Closing, Context, Quiet, refused},
+    fate::{Fate, fate},
     partition::PARTITION,
 };
 use crate::{
@@ -68,21 +69,6 @@ enum Polled {
     Value(Delivery),
     Nothing,
     Failed(KafkaError),
-}
-
-/// What an error of the consumer means.
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// Nothing: the end of the topic, or the group that is not used.
-    Ignored,
-    /// librdkafka connects again by itself.
-    Away,
-    /// The offset is not in the topic.
-    Gone,
-    /// A batch is skipped.
-    Unreadable,
-    /// Anything else: a new consumer may do better, and can do no harm.
-    Unclear,
 }
 
 impl TopicTail {
@@ -273,48 +259,6 @@ fn appended_at(timestamp: Timestamp) -> Option<Micros> {
     }
 }
 
-fn fate(error: &KafkaError) -> Fate {
-    use RDKafkaErrorCode as Code;
-    // A variant of its own, of which rdkafka gives no code.
-    if matches!(error, KafkaError::PartitionEOF(_)) {
-        return Fate::Ignored;
-    }
-    let Some(code) = error.rdkafka_error_code() else { return Fate::Unclear };
-    match code {
-        Code::PartitionEOF
-        | Code::GroupAuthorizationFailed
-        | Code::CoordinatorNotAvailable
-        | Code::CoordinatorLoadInProgress
-        | Code::NotCoordinator
-        | Code::WaitingForCoordinator
-        | Code::PollExceeded => Fate::Ignored,
-        Code::AllBrokersDown
-        | Code::BrokerTransportFailure
-        | Code::Resolve
-        | Code::OperationTimedOut
-        | Code::TimedOutQueue
-        | Code::RequestTimedOut
-        | Code::NetworkException
-        | Code::LeaderNotAvailable
-        | Code::NotLeaderForPartition
-        | Code::BrokerNotAvailable
-        | Code::ReplicaNotAvailable
-        | Code::SSL
-        | Code::Authentication
-        | Code::SaslAuthenticationFailed => Fate::Away,
-        Code::AutoOffsetReset | Code::NoOffset | Code::OffsetOutOfRange | Code::LogTruncation => Fate::Gone,
-        Code::BadMessage
-        | Code::BadCompression
-        | Code::NotImplemented
-        | Code::Underflow
-        | Code::InvalidMessage
-        | Code::InvalidMessageSize
-        | Code::MessageSizeTooLarge
-        | Code::UnsupportedCompressionType => Fate::Unreadable,
-        _ => Fate::Unclear,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,7 +299,7 @@ mod tests {
         assert_eq!(tail.doubt, Doubt::None);
     }
 
-    /// librdkafka would go on behind the batch: the consumer must not be polled again.
+    /// librdkafka may go on behind the batch: the consumer must not be polled again.
     #[test]
     fn an_unreadable_batch_replaces_the_consumer_and_then_halts() {
         let mut tail = tail(5);

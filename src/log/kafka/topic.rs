@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
-    error::{IsError as _, KafkaError, RDKafkaErrorCode},
+    error::{IsError, KafkaError, RDKafkaErrorCode},
     producer::Producer as _,
 };
 use tokio::time::{Instant, sleep};
@@ -62,11 +62,7 @@ pub(super) async fn check(config: &Config, create: bool) -> Result<(), Error> {
     let mut layout = layout(config, &client, &context).await?;
     if layout.is_none() && create {
         make(config, &admin).await?;
-        let deadline = Instant::now() + CREATION_TIMEOUT;
-        while layout.is_none() && Instant::now() < deadline {
-            sleep(Duration::from_millis(100)).await;
-            layout = self::layout(config, &client, &context).await?;
-        }
+        layout = Some(appeared(config, &client, &context).await?);
     }
     let Some((partitions, replicas)) = layout else {
         let Config { topic, bootstrap, .. } = config;
@@ -76,6 +72,27 @@ pub(super) async fn check(config: &Config, create: bool) -> Result<(), Error> {
     };
     let found = Found { partitions, replicas, settings: settings(config, &admin).await? };
     verdict(config, &found)
+}
+
+/// The layout of a topic that was made a moment ago: brokers learn of it one after the other, and it has no
+/// leader at first.
+async fn appeared(
+    config: &Config,
+    client: &Arc<producer::Client>,
+    context: &Context,
+) -> Result<(usize, usize), Error> {
+    let deadline = Instant::now() + CREATION_TIMEOUT;
+    loop {
+        let error = match layout(config, client, context).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => Error::Unavailable(format!("topic {} was made and is not there yet", config.topic)),
+            Err(error) => error,
+        };
+        if Instant::now() >= deadline {
+            return Err(error);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Partitions and, of the worst of them, replicas; `None` if there is no such topic.
@@ -97,10 +114,9 @@ async fn layout(
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == config.topic) else {
         return Ok(None);
     };
-    if let Some(raw) = topic.error().filter(|raw| raw.is_error()) {
+    if let Some(raw) = topic.error().filter(IsError::is_error) {
         return match RDKafkaErrorCode::from(raw) {
             RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Ok(None),
-            RDKafkaErrorCode::LeaderNotAvailable => Ok(None),
             code @ (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::InvalidTopic) => {
                 Err(Error::Unfit(format!("kafka: topic {}: {code}", config.topic)))
             }
