@@ -1,0 +1,8 @@
+//! The integration tests, one binary. `SEED=…` replays a simulation, `UPDATE_VECTORS=1` writes the test vectors.
+#![forbid(unsafe_code)]
+#![cfg(feature = "node")]
+
+mod kafka_log;
+mod log_contract;
+mod rules;
+mod samples;
