@@ -6,6 +6,12 @@ mod source;
 
 mod init;
 mod serve;
+
+mod chain;
+mod event_json;
+mod progress;
+mod receipt;
+mod verification;
 mod verify;
 
 use std::process::ExitCode;
