@@ -7,6 +7,12 @@ pub mod source;
 pub mod bench;
 mod init;
 mod serve;
+
+mod chain;
+mod event_json;
+mod progress;
+mod receipt;
+mod verification;
 mod verify;
 
 use std::process::ExitCode;
