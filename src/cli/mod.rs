@@ -5,7 +5,11 @@ mod output;
 mod source;
 
 mod init;
+mod promote;
+mod promotion_file;
 mod serve;
+mod submit;
+mod upload;
 mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +39,8 @@ enum Command {
     Init(init::Args),
     /// Run a node
     Serve(serve::Args),
+    /// Record a promotion: hash and upload its evidence, submit, verify the receipt
+    Promote(promote::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -62,6 +68,7 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
+            Command::Promote(args) => promote::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
         }
     });
