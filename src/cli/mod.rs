@@ -6,6 +6,8 @@ pub mod source;
 
 pub mod bench;
 mod init;
+mod promote;
+mod promotion_file;
 mod serve;
 
 mod chain;
@@ -13,6 +15,8 @@ mod event_json;
 mod progress;
 mod receipt;
 mod verification;
+mod submit;
+mod upload;
 mod verify;
 
 use std::process::ExitCode;
@@ -44,6 +48,8 @@ enum Command {
     Serve(serve::Args),
     /// Measure a node under load, beside the bare disk
     Bench(bench::Args),
+    /// Record a promotion: hash and upload its evidence, submit, verify the receipt
+    Promote(promote::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -72,6 +78,7 @@ pub fn run() -> ExitCode {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
+            Command::Promote(args) => promote::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
         }
     });

@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 #![cfg(feature = "node")]
 
+mod harness;
 mod kafka_log;
+mod kafka_node;
 mod log_contract;
+mod node;
 mod rules;
 mod samples;
