@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 #![cfg(feature = "node")]
 
+mod canonical;
 mod kafka_log;
 mod log_contract;
 mod rules;
 mod samples;
+mod six_fields;
