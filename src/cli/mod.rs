@@ -1,11 +1,22 @@
 //! The command line: one file for each command. Commands are clients like any other; only `init`, `serve`,
 //! `rebuild` and `republish` touch a node's files.
 
-mod output;
-mod source;
+pub mod output;
+pub mod source;
 
+pub mod bench;
 mod init;
+mod promote;
+mod promotion_file;
 mod serve;
+
+mod chain;
+mod event_json;
+mod progress;
+mod receipt;
+mod verification;
+mod submit;
+mod upload;
 mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +46,10 @@ enum Command {
     Init(init::Args),
     /// Run a node
     Serve(serve::Args),
+    /// Measure a node under load, beside the bare disk
+    Bench(bench::Args),
+    /// Record a promotion: hash and upload its evidence, submit, verify the receipt
+    Promote(promote::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -62,6 +77,8 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
+            Command::Bench(args) => bench::run(args, format).await,
+            Command::Promote(args) => promote::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
         }
     });

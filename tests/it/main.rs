@@ -3,8 +3,11 @@
 #![cfg(feature = "node")]
 
 mod canonical;
+mod harness;
 mod kafka_log;
+mod kafka_node;
 mod log_contract;
+mod node;
 mod rules;
 mod samples;
 mod six_fields;
