@@ -10,4 +10,7 @@ mod log_contract;
 mod node;
 mod rules;
 mod samples;
+mod simulation;
 mod six_fields;
+mod tidy;
+mod vectors;
