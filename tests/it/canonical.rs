@@ -149,7 +149,7 @@ fn whatever_is_not_canonical_is_malformed() {
 fn defaults_are_left_out_and_doubles_have_no_negative_zero() {
     let body = promotion_body(promoted("credit", 2, Some(1)));
     let Some(Event::Promoted(promoted)) = &body.event else { unreachable!() };
-    // routing.tier twice, slot.region as an empty string after a slot without one, recorded_at 0.
+    // Routing once more, with an empty tier and without anything.
     for (name, event) in [
         ("an explicit default", [&promoted.encode_to_vec()[..], &[0x4a, 2, 0x0a, 0]].concat()),
         ("a message twice", [&promoted.encode_to_vec()[..], &[0x4a, 0]].concat()),

@@ -145,13 +145,16 @@ fn story() -> (Ledger, Vec<&'static str>) {
     let slot = Slot { region: String::new(), role: SlotRole::Shadow.into(), ..slot("fraud") };
     shadow.slot = Some(slot);
     let body = ledger.body(Event::Promoted(shadow));
-    enter(&mut ledger, "promotion by the added key", seal_record(&body, 1, &ledger.pinned, &key(2)));
+    let by_added = seal_record(&body, 1, &ledger.pinned, &key(2));
+    enter(&mut ledger, "promotion by the added key", by_added);
     let record = ledger.record(ledger.admin(Kind::ClockReset, &ClockReset { from_seq: 9, time: T0 + 3 * SECOND }));
     enter(&mut ledger, "clock reset", record);
     let compromised = KeyCompromised { key_id: bytes(id_of(&key(2))), from_seq: 11 };
     let record = ledger.record(ledger.admin(Kind::KeyCompromised, &compromised));
     enter(&mut ledger, "key compromised", record);
-    enter(&mut ledger, "signed by that key: key", seal_record(&body, 1, &ledger.pinned, &key(2)));
+    let too_late = ledger.body(Event::Promoted(promoted("late", 1, None)));
+    let too_late = seal_record(&too_late, 1, &ledger.pinned, &key(2));
+    enter(&mut ledger, "signed by that key: key", too_late);
     enter(&mut ledger, "text: framing", b"not a record of this ledger".to_vec());
     let whole = ledger.body(Event::Promoted(promoted("churn", 1, None)));
     let other_ledger = seal_record(&whole, 1, &Digest([8; 32]), &front_door());
