@@ -7,12 +7,23 @@ mod source;
 mod init;
 mod serve;
 
+mod as_of;
 mod chain;
 mod event_json;
+mod evidence_out;
+mod list;
 mod progress;
+mod rebuild;
 mod receipt;
+mod republish;
+mod show;
+mod six_fields;
+mod status;
+mod tail;
 mod verification;
 mod verify;
+mod when;
+mod words;
 
 use std::process::ExitCode;
 
@@ -41,6 +52,20 @@ enum Command {
     Init(init::Args),
     /// Run a node
     Serve(serve::Args),
+    /// Show one entry: the six fields, who approved, what was decided
+    Show(show::Args),
+    /// List entries, newest first
+    List(list::Args),
+    /// What was current in a model's slots at a time
+    AsOf(as_of::Args),
+    /// Entries in order, from a position, and new ones as they come
+    Tail(tail::Args),
+    /// How a node is doing
+    Status(status::Args),
+    /// Drop the projections of a stopped node and fold them again
+    Rebuild(rebuild::Args),
+    /// Write a stopped node's records onto an empty Kafka topic
+    Republish(republish::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -68,6 +93,13 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
+            Command::Show(args) => show::run(args, format).await,
+            Command::List(args) => list::run(args, format).await,
+            Command::AsOf(args) => as_of::run(args, format).await,
+            Command::Tail(args) => tail::run(args, format).await,
+            Command::Status(args) => status::run(args, format).await,
+            Command::Rebuild(args) => rebuild::run(&args, format),
+            Command::Republish(args) => republish::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
         }
     });
