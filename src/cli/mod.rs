@@ -5,8 +5,9 @@ mod output;
 mod source;
 
 mod init;
+mod promote;
+mod promotion_file;
 mod serve;
-
 mod as_of;
 mod chain;
 mod event_json;
@@ -21,6 +22,8 @@ mod six_fields;
 mod status;
 mod tail;
 mod verification;
+mod submit;
+mod upload;
 mod verify;
 mod when;
 mod words;
@@ -66,6 +69,8 @@ enum Command {
     Rebuild(rebuild::Args),
     /// Write a stopped node's records onto an empty Kafka topic
     Republish(republish::Args),
+    /// Record a promotion: hash and upload its evidence, submit, verify the receipt
+    Promote(promote::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -100,6 +105,7 @@ pub fn run() -> ExitCode {
             Command::Status(args) => status::run(args, format).await,
             Command::Rebuild(args) => rebuild::run(&args, format),
             Command::Republish(args) => republish::run(args, format).await,
+            Command::Promote(args) => promote::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
         }
     });
