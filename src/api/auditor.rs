@@ -115,7 +115,8 @@ impl AuditorService for Auditor {
             Vec::new()
         };
         let entry = Some(entry_message(&found, true));
-        Ok(Response::new(GetEntryResponse { entry, opened, as_of_size: head.state.size() }))
+        let (date, clock_reset) = (found.date, found.clock_reset);
+        Ok(Response::new(GetEntryResponse { entry, opened, as_of_size: head.state.size(), date, clock_reset }))
     }
 
     async fn list_entries(

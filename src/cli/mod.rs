@@ -10,14 +10,25 @@ mod promote;
 mod promotion_file;
 mod serve;
 
+mod as_of;
 mod chain;
 mod event_json;
+mod evidence_out;
+mod list;
 mod progress;
+mod rebuild;
 mod receipt;
+mod republish;
+mod show;
+mod six_fields;
+mod status;
+mod tail;
 mod verification;
 mod submit;
 mod upload;
 mod verify;
+mod when;
+mod words;
 
 use std::process::ExitCode;
 
@@ -48,6 +59,20 @@ enum Command {
     Serve(serve::Args),
     /// Measure a node under load, beside the bare disk
     Bench(bench::Args),
+    /// Show one entry: the six fields, who approved, what was decided
+    Show(show::Args),
+    /// List entries, newest first
+    List(list::Args),
+    /// What was current in a model's slots at a time
+    AsOf(as_of::Args),
+    /// Entries in order, from a position, and new ones as they come
+    Tail(tail::Args),
+    /// How a node is doing
+    Status(status::Args),
+    /// Drop the projections of a stopped node and fold them again
+    Rebuild(rebuild::Args),
+    /// Write a stopped node's records onto an empty Kafka topic
+    Republish(republish::Args),
     /// Record a promotion: hash and upload its evidence, submit, verify the receipt
     Promote(promote::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
@@ -78,6 +103,13 @@ pub fn run() -> ExitCode {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
+            Command::Show(args) => show::run(args, format).await,
+            Command::List(args) => list::run(args, format).await,
+            Command::AsOf(args) => as_of::run(args, format).await,
+            Command::Tail(args) => tail::run(args, format).await,
+            Command::Status(args) => status::run(args, format).await,
+            Command::Rebuild(args) => rebuild::run(&args, format),
+            Command::Republish(args) => republish::run(args, format).await,
             Command::Promote(args) => promote::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
         }

@@ -92,12 +92,25 @@ pub enum Format {
     Json,
 }
 
-/// Prints a JSON document.
+/// Prints a JSON document, on one line.
 pub fn json(value: &impl serde::Serialize) {
-    // A closed pipe is how `| head` ends a command.
-    let _ = serde_json::to_writer(std::io::stdout().lock(), value);
-    println!();
+    let text = serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    line(format_args!("{text}"));
 }
+
+/// Prints a line. Where nobody reads any more (`| head`) the command ends, and that is no failure.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// `println!` by way of [`line`].
+macro_rules! say {
+    ($($arg:tt)*) => { $crate::cli::output::line(format_args!($($arg)*)) };
+}
+pub(super) use say;
 
 /// Prints a failure.
 pub fn failure(failure: &Failure, format: Format) {

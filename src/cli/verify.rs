@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     chain,
-    output::{self, Exit, Failure, Format, Result, coloured},
+    output::{self, Exit, Failure, Format, Result, coloured, say},
     progress, receipt,
     source::{Source, SourceArgs},
     verification::{self, Depth, Named, Verification},
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long)]
     threads: Option<usize>,
     #[command(flatten)]
-    receipt: receipt::Args,
+    receipt: receipt::ReceiptArgs,
 }
 
 /// What to verify with.
@@ -187,42 +187,42 @@ fn text(done: &Verification, pinned: Option<Digest>) {
     let summary = done.summary();
     let seconds = done.took().as_secs_f64().max(1e-6);
     match &done.found {
-        None => println!("{} {} entries, from genesis on.", coloured("32", "The ledger holds:"), summary.entries),
+        None => say!("{} {} entries, from genesis on.", coloured("32", "The ledger holds:"), summary.entries),
         Some(found) => {
             let entry = found.seq.map(|seq| format!("entry {seq}: ")).unwrap_or_default();
-            println!("{} {entry}{}", coloured("31", "The ledger does not hold:"), found.what);
-            println!("Before that, {} entries were found good.", summary.entries.min(found.seq.unwrap_or(u64::MAX)));
+            say!("{} {entry}{}", coloured("31", "The ledger does not hold:"), found.what);
+            say!("Before that, {} entries were found good.", summary.entries.min(found.seq.unwrap_or(u64::MAX)));
         }
     }
     if let Some((id, key)) = done.verifier.ledger_id().zip(done.verifier.log_key()) {
         let known = if pinned.is_some() { "as expected" } else { "compare it with the one you know" };
-        println!("  ledger       {}, ledger_id {id} ({known})", key.origin);
+        say!("  ledger       {}, ledger_id {id} ({known})", key.origin);
     }
     let mb = summary.record_bytes as f64 / 1e6;
-    println!("  records      {mb:.2} MB in {seconds:.2} s: {:.1} MB/s, {:.0} entries/s", mb / seconds, summary.entries as f64 / seconds);
+    say!("  records      {mb:.2} MB in {seconds:.2} s: {:.1} MB/s, {:.0} entries/s", mb / seconds, summary.entries as f64 / seconds);
     match done.depth {
-        Depth::Hashes => println!("  signatures   not checked (--depth hashes)"),
-        _ => println!("  signatures   {} good", summary.signatures),
+        Depth::Hashes => say!("  signatures   not checked (--depth hashes)"),
+        _ => say!("  signatures   {} good", summary.signatures),
     }
     let [accepted, duplicate, refused, malformed] = summary.outcomes;
     let derived = if done.depth == Depth::Rules { ", each derived again by the rules" } else { "" };
-    println!("  outcomes     {accepted} accepted, {duplicate} duplicate, {refused} refused, {malformed} malformed{derived}");
+    say!("  outcomes     {accepted} accepted, {duplicate} duplicate, {refused} refused, {malformed} malformed{derived}");
     for named in &done.agreed {
         let checkpoint = &named.checkpoint;
-        println!("  checkpoint   from {}: size {}, root {}, signed by the log key of genesis", named.from, checkpoint.size, checkpoint.root);
+        say!("  checkpoint   from {}: size {}, root {}, signed by the log key of genesis", named.from, checkpoint.size, checkpoint.root);
     }
     if done.agreed.is_empty() && done.found.is_none() {
-        println!("  checkpoint   none was there: nothing says that this is the end; give one with --checkpoint");
+        say!("  checkpoint   none was there: nothing says that this is the end; give one with --checkpoint");
     }
-    println!("  head link    {}", done.verifier.link());
+    say!("  head link    {}", done.verifier.link());
     for (key, since) in &summary.compromised {
         let listed = done.in_doubt.iter().filter(|entry| entry.key_id == key.to_string());
-        println!("  {} the key {key} was in wrong hands from entry {since} on; since then it signed:", coloured("33", "in doubt"));
+        say!("  {} the key {key} was in wrong hands from entry {since} on; since then it signed:", coloured("33", "in doubt"));
         for entry in listed.clone().take(IN_DOUBT_SHOWN) {
-            println!("               entry {}: {}, {}", entry.seq, entry.kind, entry.outcome);
+            say!("               entry {}: {}, {}", entry.seq, entry.kind, entry.outcome);
         }
         if let Some(more) = listed.count().checked_sub(IN_DOUBT_SHOWN).filter(|more| *more > 0) {
-            println!("               and {more} more (all with --format json)");
+            say!("               and {more} more (all with --format json)");
         }
     }
 }
