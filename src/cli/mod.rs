@@ -5,6 +5,8 @@ pub mod output;
 pub mod source;
 
 pub mod bench;
+mod admin;
+mod completions;
 mod init;
 mod promote;
 mod promotion_file;
@@ -24,6 +26,7 @@ mod six_fields;
 mod status;
 mod tail;
 mod verification;
+mod slot_act;
 mod submit;
 mod upload;
 mod verify;
@@ -75,6 +78,16 @@ enum Command {
     Republish(republish::Args),
     /// Record a promotion: hash and upload its evidence, submit, verify the receipt
     Promote(promote::Args),
+    /// Make an earlier promotion current again
+    Rollback(slot_act::Args),
+    /// Take a promotion back for good; if it is current, its slot becomes empty
+    Revoke(slot_act::Args),
+    /// Take the current promotion of a slot out of service
+    Retire(slot_act::Args),
+    /// Acts of the administrators: keys, rules, dates
+    Admin(admin::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -111,6 +124,11 @@ pub fn run() -> ExitCode {
             Command::Rebuild(args) => rebuild::run(&args, format),
             Command::Republish(args) => republish::run(args, format).await,
             Command::Promote(args) => promote::run(args, format).await,
+            Command::Rollback(args) => slot_act::run(slot_act::Act::RollBack, args, format).await,
+            Command::Revoke(args) => slot_act::run(slot_act::Act::Revoke, args, format).await,
+            Command::Retire(args) => slot_act::run(slot_act::Act::Retire, args, format).await,
+            Command::Admin(args) => admin::run(args, format).await,
+            Command::Completions(args) => completions::run(&args, <Cli as clap::CommandFactory>::command()),
             Command::Verify(args) => verify::run(args, format).await,
         }
     });
