@@ -2,7 +2,9 @@
 
 use crate::{
     clock::{Clock, SystemClock},
-    event::proto::{AsOfRequest, AsOfResponse, GetEntryRequest, SlotAsOf, body::Event, get_entry_request::By},
+    event::proto::{
+        AsOfRequest, AsOfResponse, GetEntryRequest, SlotAsOf, body::Event, get_entry_request::By,
+    },
 };
 
 use super::{
@@ -15,7 +17,9 @@ use super::{
 
 /// What was current in a model's slots at a time.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger as-of credit production 2026-11-21\n  promotion-ledger as-of credit production 2026-11-21T14:00 --tz Europe/Berlin\n  promotion-ledger as-of credit production now\n\nA date means the end of that day. Exit code 1 if nothing was current.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger as-of credit production 2026-11-21\n  promotion-ledger as-of credit production 2026-11-21T14:00 --tz Europe/Berlin\n  promotion-ledger as-of credit production now\n\nA date means the end of that day. Exit code 1 if nothing was current."
+)]
 pub struct Args {
     /// Name of the model
     model: String,
@@ -35,7 +39,9 @@ pub async fn run(args: Args, format: Format) -> Result {
     let source = Source::open(&args.source).await?;
     let time = match args.time.as_str() {
         "now" => SystemClock.now(),
-        text => when::moment(text, &list::zone(&source, args.tz.as_deref()).await?).map_err(Failure::usage)?,
+        text => {
+            when::moment(text, &list::zone(&source, args.tz.as_deref()).await?).map_err(Failure::usage)?
+        }
     };
     let request = AsOfRequest { model: args.model.clone(), environment: args.environment.clone(), time };
     let answer = source.as_of(request).await?;
@@ -69,7 +75,12 @@ async fn version(source: &Source, seq: u64) -> Result<Version> {
     let event = event_json::body(&entry.record).and_then(|body| body.event);
     let model = match event {
         Some(Event::Promoted(promoted)) => promoted.model_version.unwrap_or_default(),
-        _ => return Err(Failure::new(Exit::Internal, format!("entry {seq} should be a promotion and is none; run verify"))),
+        _ => {
+            return Err(Failure::new(
+                Exit::Internal,
+                format!("entry {seq} should be a promotion and is none; run verify"),
+            ));
+        }
     };
     let header = crate::event::Header::decode(&entry.header);
     Ok(Version {
@@ -97,7 +108,13 @@ fn json(rows: &[(&SlotAsOf, Option<Version>)], time: u64, answer: &AsOfResponse)
 }
 
 fn text(rows: &[(&SlotAsOf, Option<Version>)], time: u64, answer: &AsOfResponse, args: &Args) {
-    say!("{} / {} as of {}, among the first {} entries:", args.model, args.environment, when::utc(time), answer.as_of_size);
+    say!(
+        "{} / {} as of {}, among the first {} entries:",
+        args.model,
+        args.environment,
+        when::utc(time),
+        answer.as_of_size
+    );
     if rows.is_empty() {
         say!("  nothing was ever current there until then");
     }
@@ -109,7 +126,12 @@ fn text(rows: &[(&SlotAsOf, Option<Version>)], time: u64, answer: &AsOfResponse,
         match version {
             Some(version) => {
                 let seq = slot.promoted_seq.unwrap_or(slot.changed_by);
-                say!("  {place}: {} {} (promoted by entry {seq}; current since {since} by entry {})", version.name, version.version, slot.changed_by);
+                say!(
+                    "  {place}: {} {} (promoted by entry {seq}; current since {since} by entry {})",
+                    version.name,
+                    version.version,
+                    slot.changed_by
+                );
                 say!("    artefact      {}", version.artifact);
                 say!("    event digest  {}", version.event_digest);
             }

@@ -56,12 +56,15 @@ pub fn event_only(event: &Event) -> Value {
     if let Some(statement) = canonical::admin_act(event).and_then(canonical::statement)
         && let Some(object) = whole.as_object_mut()
     {
-        object.insert("decoded".into(), json!({
-            "ledger_id": hex::encode(&statement.ledger_id),
-            "kind": u8::try_from(statement.kind).ok().and_then(Kind::from_number).map(Kind::name),
-            "admin_seq": statement.admin_seq,
-            "payload": payload(canonical::kind_of(event), &statement.payload),
-        }));
+        object.insert(
+            "decoded".into(),
+            json!({
+                "ledger_id": hex::encode(&statement.ledger_id),
+                "kind": u8::try_from(statement.kind).ok().and_then(Kind::from_number).map(Kind::name),
+                "admin_seq": statement.admin_seq,
+                "payload": payload(canonical::kind_of(event), &statement.payload),
+            }),
+        );
     }
     whole
 }
@@ -69,10 +72,14 @@ pub fn event_only(event: &Event) -> Value {
 fn payload(kind: Kind, bytes: &[u8]) -> Option<Value> {
     use crate::event::proto::{ClockReset, KeyAdded, KeyCompromised, KeyRetired, RulesActivated};
     match kind {
-        Kind::RulesActivated => canonical::decode_exact::<RulesActivated>(bytes).map(|payload| json!(payload)),
+        Kind::RulesActivated => {
+            canonical::decode_exact::<RulesActivated>(bytes).map(|payload| json!(payload))
+        }
         Kind::KeyAdded => canonical::decode_exact::<KeyAdded>(bytes).map(|payload| json!(payload)),
         Kind::KeyRetired => canonical::decode_exact::<KeyRetired>(bytes).map(|payload| json!(payload)),
-        Kind::KeyCompromised => canonical::decode_exact::<KeyCompromised>(bytes).map(|payload| json!(payload)),
+        Kind::KeyCompromised => {
+            canonical::decode_exact::<KeyCompromised>(bytes).map(|payload| json!(payload))
+        }
         Kind::ClockReset => canonical::decode_exact::<ClockReset>(bytes).map(|payload| json!(payload)),
         _ => None,
     }

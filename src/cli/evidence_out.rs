@@ -92,7 +92,9 @@ async fn fetch(source: &Source, reference: &EvidenceRef, path: &Path) -> std::re
     }
     let found = Digest(hasher.finalize().into());
     if found.0 != reference.sha256.as_slice() || length != reference.length {
-        return Err(format!("the store's bytes have the SHA-256 {found} and {length} bytes: they were changed"));
+        return Err(format!(
+            "the store's bytes have the SHA-256 {found} and {length} bytes: they were changed"
+        ));
     }
     Ok(())
 }
@@ -123,7 +125,10 @@ mod tests {
 
     #[test]
     fn file_names_come_from_the_field_and_never_leave_the_directory() {
-        assert_eq!(file_name("explanations[0].content", "text/html; charset=utf-8"), "explanations-0-content.html");
+        assert_eq!(
+            file_name("explanations[0].content", "text/html; charset=utf-8"),
+            "explanations-0-content.html"
+        );
         assert_eq!(file_name("profile", "application/json"), "profile.json");
         assert_eq!(file_name("model_version.copy", "../x/y"), "model_version-copy.bin");
     }

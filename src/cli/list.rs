@@ -20,7 +20,9 @@ const PAGE: usize = 500;
 
 /// List entries, newest first.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger list --model credit --on 2026-11-14\n  promotion-ledger list --from 2026-11-01 --to 2026-11-30 --tz Europe/Berlin --outcome refused\n  promotion-ledger list --approver https://idp.example.bank u-1042 --limit 500\n\nDates and times without an offset are read in --tz, else in the ledger's declared time zone; a date is a whole\nday. The answer prints the interval in UTC, and up to which entry it holds.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger list --model credit --on 2026-11-14\n  promotion-ledger list --from 2026-11-01 --to 2026-11-30 --tz Europe/Berlin --outcome refused\n  promotion-ledger list --approver https://idp.example.bank u-1042 --limit 500\n\nDates and times without an offset are read in --tz, else in the ledger's declared time zone; a date is a whole\nday. The answer prints the interval in UTC, and up to which entry it holds."
+)]
 pub struct Args {
     /// Name of the model
     #[arg(long)]
@@ -68,15 +70,16 @@ pub async fn zone(source: &Source, given: Option<&str>) -> Result<TimeZone> {
         Some(name) => name.to_owned(),
         None => source.get_status(GetStatusRequest {}).await?.time_zone,
     };
-    TimeZone::get(&name).map_err(|_| Failure::usage(format!("--tz {name:?} is not an IANA time zone such as Europe/Berlin")))
+    TimeZone::get(&name)
+        .map_err(|_| Failure::usage(format!("--tz {name:?} is not an IANA time zone such as Europe/Berlin")))
 }
 
 fn sha256(option: &str, text: Option<&String>) -> Result<Vec<u8>> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let digest = Digest::from_hex(text);
-    digest.map(|digest| digest.0.to_vec()).ok_or_else(|| {
-        Failure::usage(format!("{option} {text} is not a SHA-256 (64 hexadecimal digits)"))
-    })
+    digest
+        .map(|digest| digest.0.to_vec())
+        .ok_or_else(|| Failure::usage(format!("{option} {text} is not a SHA-256 (64 hexadecimal digits)")))
 }
 
 /// Runs the command.
@@ -85,7 +88,8 @@ pub async fn run(args: Args, format: Format) -> Result {
     let dated = args.on.is_some() || args.from.is_some() || args.to.is_some();
     let interval = if dated {
         let zone = zone(&source, args.tz.as_deref()).await?;
-        when::interval(args.on.as_deref(), args.from.as_deref(), args.to.as_deref(), &zone).map_err(Failure::usage)?
+        when::interval(args.on.as_deref(), args.from.as_deref(), args.to.as_deref(), &zone)
+            .map_err(Failure::usage)?
     } else {
         when::Interval::default()
     };
@@ -99,7 +103,11 @@ pub async fn run(args: Args, format: Format) -> Result {
         })),
         Format::Text => {
             table(&entries);
-            say!("{} {}; {interval}; among the first {as_of_size}", entries.len(), if entries.len() == 1 { "entry" } else { "entries" });
+            say!(
+                "{} {}; {interval}; among the first {as_of_size}",
+                entries.len(),
+                if entries.len() == 1 { "entry" } else { "entries" }
+            );
             if more {
                 say!("there are more: raise --limit");
             }
@@ -127,11 +135,17 @@ fn request(args: &Args, interval: when::Interval) -> Result<ListEntriesRequest> 
 }
 
 /// Follows pages up to a limit; also up to which size the first answer holds, and whether there is more.
-async fn pages(source: &Source, request: ListEntriesRequest, limit: usize) -> Result<(Vec<ListedEntry>, u64, bool)> {
+async fn pages(
+    source: &Source,
+    request: ListEntriesRequest,
+    limit: usize,
+) -> Result<(Vec<ListedEntry>, u64, bool)> {
     let (mut entries, mut token, mut as_of_size) = (Vec::new(), String::new(), None);
     loop {
         let page_size = PAGE.min(limit.saturating_sub(entries.len()).max(1)) as u32;
-        let answer = source.list_entries(ListEntriesRequest { page_size, page_token: token, ..request.clone() }).await?;
+        let answer = source
+            .list_entries(ListEntriesRequest { page_size, page_token: token, ..request.clone() })
+            .await?;
         entries.extend(answer.entries);
         as_of_size.get_or_insert(answer.as_of_size);
         token = answer.next_page_token;
@@ -178,7 +192,14 @@ pub fn print_table<const N: usize>(rows: &[[String; N]]) {
 fn row(listed: &ListedEntry) -> [String; 6] {
     let entry = listed.entry.clone().unwrap_or_default();
     let Ok(header) = Header::decode(&entry.header) else {
-        return ["?".into(), String::new(), String::new(), String::new(), String::new(), "not an entry".into()];
+        return [
+            "?".into(),
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            "not an entry".into(),
+        ];
     };
     let date = format!("{}{}", output::utc(listed.date), if listed.clock_reset { "*" } else { "" });
     let (slot, what) = summary(&header, &entry.record);
@@ -186,18 +207,29 @@ fn row(listed: &ListedEntry) -> [String; 6] {
         crate::event::Reason::None => header.outcome.to_string(),
         reason => format!("{}: {reason}", header.outcome),
     };
-    [header.seq.to_string(), date, header.kind.map_or("-", |kind| kind.name()).to_owned(), outcome, slot, what]
+    [
+        header.seq.to_string(),
+        date,
+        header.kind.map_or("-", |kind| kind.name()).to_owned(),
+        outcome,
+        slot,
+        what,
+    ]
 }
 
 /// Slot and subject of an entry, in a few words.
 pub fn summary(header: &Header, record: &[u8]) -> (String, String) {
     let event = event_json::body(record).and_then(|body| body.event);
-    let short = |slot: Option<&Slot>| slot.map_or_else(|| "-".to_owned(), |slot| six_fields::slot(Some(slot)));
+    let short =
+        |slot: Option<&Slot>| slot.map_or_else(|| "-".to_owned(), |slot| six_fields::slot(Some(slot)));
     match &event {
         Some(Event::Promoted(promoted)) => {
             let model = promoted.model_version.clone().unwrap_or_default();
             let request = promoted.approval_request.clone().unwrap_or_default();
-            (short(promoted.slot.as_ref()), format!("{} {}, {} {}", model.name, model.version, request.system, request.id))
+            (
+                short(promoted.slot.as_ref()),
+                format!("{} {}, {} {}", model.name, model.version, request.system, request.id),
+            )
         }
         Some(event) => match event_json::slot_act(event) {
             Some((slot, seq, _, _)) => (short(slot), format!("entry {seq}")),

@@ -63,8 +63,12 @@ impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         use tonic_types::StatusExt;
         let exit = match status.code() {
-            Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => Exit::No,
-            Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => Exit::Unreachable,
+            Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => {
+                Exit::No
+            }
+            Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => {
+                Exit::Unreachable
+            }
             _ => Exit::Internal,
         };
         let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
@@ -115,7 +119,9 @@ pub(super) use say;
 /// Prints a failure.
 pub fn failure(failure: &Failure, format: Format) {
     if format == Format::Json {
-        json(&serde_json::json!({ "error": failure.message, "problems": failure.problems, "exit_code": failure.exit as u8 }));
+        json(
+            &serde_json::json!({ "error": failure.message, "problems": failure.problems, "exit_code": failure.exit as u8 }),
+        );
         return;
     }
     eprintln!("error: {}", failure.message);
@@ -137,6 +143,7 @@ pub fn coloured(code: &str, text: &str) -> String {
 
 /// A time in UTC, to the second, as RFC 3339.
 pub fn utc(micros: u64) -> String {
-    let time = i64::try_from(micros / 1_000_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let time =
+        i64::try_from(micros / 1_000_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     time.map_or_else(|| format!("{micros} µs"), |time| time.to_string())
 }

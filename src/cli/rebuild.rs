@@ -17,7 +17,9 @@ use super::{
 
 /// Drop the projections of a stopped node and fold them again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger rebuild --dir ledger\n\nEntries and records are only read. The digests of two rebuilds are equal, on every node of the ledger.\nTo make the whole directory again from a Kafka topic, start a node with the same configuration and keys and no\n`ledger` directory in it: it takes everything from the topic, and its head comes out equal.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger rebuild --dir ledger\n\nEntries and records are only read. The digests of two rebuilds are equal, on every node of the ledger.\nTo make the whole directory again from a Kafka topic, start a node with the same configuration and keys and no\n`ledger` directory in it: it takes everything from the topic, and its head comes out equal."
+)]
 pub struct Args {
     /// Directory of the stopped node
     #[arg(long)]
@@ -30,9 +32,7 @@ pub fn run(args: &Args, format: Format) -> Result {
     let same = before == after;
     match format {
         Format::Json => {
-            let view = |extent: &Extent| {
-                serde_json::json!({ "view": extent.view.name(), "rows": extent.rows, "digest": extent.digest.to_string() })
-            };
+            let view = |extent: &Extent| serde_json::json!({ "view": extent.view.name(), "rows": extent.rows, "digest": extent.digest.to_string() });
             output::json(&serde_json::json!({
                 "entries": size, "views": after.iter().map(view).collect::<Vec<_>>(), "same_as_before": same,
             }));
@@ -42,7 +42,11 @@ pub fn run(args: &Args, format: Format) -> Result {
             for extent in &after {
                 say!("  {:<8} {:>10} rows, digest {}", extent.view.name(), extent.rows, extent.digest);
             }
-            let compared = if same { "The rows are the same as before." } else { "The rows were other ones, or fewer, before." };
+            let compared = if same {
+                "The rows are the same as before."
+            } else {
+                "The rows were other ones, or fewer, before."
+            };
             say!("{compared}");
         }
     }
@@ -52,7 +56,10 @@ pub fn run(args: &Args, format: Format) -> Result {
 fn rebuild(args: &Args) -> Result<(u64, Vec<Extent>, Vec<Extent>)> {
     let path = args.dir.join("ledger");
     if !path.is_dir() {
-        return Err(Failure::usage(format!("{} holds no ledger; give the directory of a node", args.dir.display())));
+        return Err(Failure::usage(format!(
+            "{} holds no ledger; give the directory of a node",
+            args.dir.display()
+        )));
     }
     let failed = |error: store::Error| Failure::new(Exit::Internal, error.to_string());
     let store = Store::open(&path).map_err(failed)?;

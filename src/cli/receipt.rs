@@ -46,10 +46,11 @@ pub fn run(args: &ReceiptArgs, format: Format) -> Result {
     };
     let key = LogKey::parse(&key).map_err(|error| Failure::usage(format!("--key: {error}")))?;
     let record = args.record.as_ref().map(|path| read("--record", path)).transpose()?;
-    let checked = Receipt::parse(&text).and_then(|receipt| receipt.verify(&key)).and_then(|(header, checkpoint)| {
-        record.as_ref().map_or(Ok(()), |record| check_record(&header, record))?;
-        Ok((header, checkpoint))
-    });
+    let checked =
+        Receipt::parse(&text).and_then(|receipt| receipt.verify(&key)).and_then(|(header, checkpoint)| {
+            record.as_ref().map_or(Ok(()), |record| check_record(&header, record))?;
+            Ok((header, checkpoint))
+        });
     match checked {
         Ok((header, checkpoint)) => {
             print(&header, &checkpoint, record.as_deref(), format);

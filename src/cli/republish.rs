@@ -33,7 +33,9 @@ const READ_LEN: u64 = 256;
 
 /// Write a stopped node's records onto an empty Kafka topic.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger republish --dir ledger --bootstrap broker-1:9092 --topic promotions-2\n\nMoves an embedded ledger onto Kafka, or replaces a lost topic. No node may write to the topic meanwhile. If it was\ninterrupted, run it again: what the topic holds is compared, and it goes on from there. Then set [log] of every\nnode's configuration to the topic and start them.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger republish --dir ledger --bootstrap broker-1:9092 --topic promotions-2\n\nMoves an embedded ledger onto Kafka, or replaces a lost topic. No node may write to the topic meanwhile. If it was\ninterrupted, run it again: what the topic holds is compared, and it goes on from there. Then set [log] of every\nnode's configuration to the topic and start them."
+)]
 pub struct Args {
     /// Directory of the stopped node
     #[arg(long)]
@@ -54,9 +56,10 @@ pub struct Args {
 
 fn of_log(error: log::Error) -> Failure {
     match error {
-        log::Error::Unavailable(_) | log::Error::Full => {
-            Failure::new(Exit::Unreachable, format!("{error}; run the same command again, it goes on from there"))
-        }
+        log::Error::Unavailable(_) | log::Error::Full => Failure::new(
+            Exit::Unreachable,
+            format!("{error}; run the same command again, it goes on from there"),
+        ),
         error => Failure::new(Exit::Internal, error.to_string()),
     }
 }
@@ -73,7 +76,10 @@ fn new_topic(why: &str) -> Failure {
 pub async fn run(args: Args, format: Format) -> Result {
     let path = args.dir.join("ledger");
     if !path.is_dir() {
-        return Err(Failure::usage(format!("{} holds no ledger; give the directory of a node", args.dir.display())));
+        return Err(Failure::usage(format!(
+            "{} holds no ledger; give the directory of a node",
+            args.dir.display()
+        )));
     }
     // Opened for writing, though nothing is written: a running node holds the lock.
     let store = Store::open(&path).map_err(of_store)?;
@@ -92,7 +98,8 @@ pub async fn run(args: Args, format: Format) -> Result {
     let mut from = 0;
     while from < size {
         let to = size.min(from + READ_LEN);
-        let (headers, records) = (store.headers(from, to).map_err(of_store)?, store.records(from, to).map_err(of_store)?);
+        let (headers, records) =
+            (store.headers(from, to).map_err(of_store)?, store.records(from, to).map_err(of_store)?);
         for ((seq, header), record) in (from..to).zip(&headers).zip(records) {
             if seq >= end {
                 let outgoing = outgoing(header, record.clone(), &state);
@@ -109,8 +116,14 @@ pub async fn run(args: Args, format: Format) -> Result {
             "topic": args.topic, "records": size, "were_there": end, "head_link": state.link.to_string(),
         })),
         Format::Text => {
-            say!("The topic {} holds all {size} records, each at its own offset ({end} were there already).", args.topic);
-            say!("Set [log] of every node's configuration to it, and start them: their head link will be {}", state.link);
+            say!(
+                "The topic {} holds all {size} records, each at its own offset ({end} were there already).",
+                args.topic
+            );
+            say!(
+                "Set [log] of every node's configuration to it, and start them: their head link will be {}",
+                state.link
+            );
         }
     }
     Ok(Exit::Ok)
@@ -118,7 +131,8 @@ pub async fn run(args: Args, format: Format) -> Result {
 
 fn config(args: &Args) -> Result<kafka::Config> {
     let pair = |text: &String| {
-        let (name, value) = text.split_once('=').ok_or_else(|| Failure::usage(format!("--property {text} has no ="))) ?;
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| Failure::usage(format!("--property {text} has no =")))?;
         Ok((name.to_owned(), value.to_owned()))
     };
     Ok(kafka::Config {
@@ -165,10 +179,14 @@ fn outgoing(header: &[u8], value: Vec<u8>, state: &State) -> Outgoing {
 fn delivered(tail: &mut dyn Tail, seq: Seq, record: &[u8]) -> Result<()> {
     let deadline = Instant::now() + DELIVERY_WAIT;
     while Instant::now() < deadline {
-        let Some(delivery) = tail.next(1, Duration::from_millis(200)).map_err(of_log)?.pop() else { continue };
+        let Some(delivery) = tail.next(1, Duration::from_millis(200)).map_err(of_log)?.pop() else {
+            continue;
+        };
         if delivery.offset != seq {
             let offset = delivery.offset;
-            return Err(new_topic(&format!("the record of entry {seq} stands at offset {offset}: somebody else wrote to the topic, or transaction markers are in it")));
+            return Err(new_topic(&format!(
+                "the record of entry {seq} stands at offset {offset}: somebody else wrote to the topic, or transaction markers are in it"
+            )));
         }
         if delivery.value != record {
             return Err(new_topic(&format!("at offset {seq} the topic holds another record than the node")));

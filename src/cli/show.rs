@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::event::{
     Digest, Header,
-    proto::{
-        Body, GetEntryRequest, GetEntryResponse, GetReceiptRequest, body::Event, get_entry_request::By,
-    },
+    proto::{Body, GetEntryRequest, GetEntryResponse, GetReceiptRequest, body::Event, get_entry_request::By},
 };
 
 use super::{
@@ -19,7 +17,9 @@ use super::{
 
 /// Show one entry: the six fields, who approved, what was decided.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger show 7 --unseal\n  promotion-ledger show 5f3a…e1 --evidence seen-by-the-approver\n  promotion-ledger show 7 --dir ledger --receipt receipt.txt --record record.bin\n\nNames, answers and free text are sealed, one key for each person; --unseal opens what was not erased, and the\nnode logs it. The record and receipt verify offline: promotion-ledger verify --receipt FILE --key VKEY.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger show 7 --unseal\n  promotion-ledger show 5f3a…e1 --evidence seen-by-the-approver\n  promotion-ledger show 7 --dir ledger --receipt receipt.txt --record record.bin\n\nNames, answers and free text are sealed, one key for each person; --unseal opens what was not erased, and the\nnode logs it. The record and receipt verify offline: promotion-ledger verify --receipt FILE --key VKEY."
+)]
 pub struct Args {
     /// Its number, its event digest or its idempotency key (64 hexadecimal digits)
     entry: String,
@@ -44,7 +44,8 @@ pub async fn run(args: Args, format: Format) -> Result {
     let source = Source::open(&args.source).await?;
     let answer = find(&source, &args.entry, args.unseal).await?;
     let entry = answer.entry.clone().unwrap_or_default();
-    let header = Header::decode(&entry.header).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let header =
+        Header::decode(&entry.header).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     let body = event_json::body(&entry.record);
     if let Some(path) = &args.receipt {
         let receipt = source.get_receipt(GetReceiptRequest { seq: header.seq }).await?.tlog_proof;
@@ -54,7 +55,9 @@ pub async fn run(args: Args, format: Format) -> Result {
         write(path, &entry.record)?;
     }
     let evidence = match (&args.evidence, body.as_ref().and_then(|body| body.event.as_ref())) {
-        (Some(dir), Some(Event::Promoted(promoted))) => evidence_out::write_all(&source, promoted, dir).await?,
+        (Some(dir), Some(Event::Promoted(promoted))) => {
+            evidence_out::write_all(&source, promoted, dir).await?
+        }
         _ => Vec::new(),
     };
     let opened = args.unseal.then_some(answer.opened.as_slice());
@@ -66,7 +69,8 @@ pub async fn run(args: Args, format: Format) -> Result {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))
+    std::fs::write(path, bytes)
+        .map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))
 }
 
 /// The entry that a number, an event digest or an idempotency key names.
@@ -116,7 +120,10 @@ fn text(
     say!("{}", output::coloured("1", &format!("Entry {}: {kind}", header.seq)));
     line("outcome", &words::outcome(header));
     let reset = if answer.clock_reset { " (set by a clock reset)" } else { "" };
-    line("date", &format!("{}{reset}, recorded at {}", output::utc(answer.date), output::utc(header.recorded_at)));
+    line(
+        "date",
+        &format!("{}{reset}, recorded at {}", output::utc(answer.date), output::utc(header.recorded_at)),
+    );
     line("event digest", &header.event_digest.to_string());
     if let Some(body) = body {
         line("idempotency key", &hex::encode(&body.idempotency_key));

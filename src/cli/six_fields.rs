@@ -70,7 +70,15 @@ impl Screen<'_> {
         let locked = reference.lock.as_ref().map_or("", |lock| lock.write_once.as_str());
         let locked = if locked == "none" || locked.is_empty() { "not write-once" } else { locked };
         self.line(name, &hex::encode(&reference.sha256));
-        self.line("", &format!("{}, {}, {locked}, {}", reference.media_type, words::bytes(reference.length), reference.uri));
+        self.line(
+            "",
+            &format!(
+                "{}, {}, {locked}, {}",
+                reference.media_type,
+                words::bytes(reference.length),
+                reference.uri
+            ),
+        );
     }
 
     fn people(&mut self, name: &str, people: &[PersonRef]) {
@@ -107,7 +115,13 @@ impl Screen<'_> {
         }
         for check in outside {
             let (metric, segment, tolerance) = (&check.metric, &check.segment, check.tolerance);
-            self.line("outside", &format!("{metric} on {segment}: {} against {}, band {tolerance}", check.candidate, check.incumbent));
+            self.line(
+                "outside",
+                &format!(
+                    "{metric} on {segment}: {} against {}, band {tolerance}",
+                    check.candidate, check.incumbent
+                ),
+            );
         }
         self.line("computed on", "the dataset of field six");
     }
@@ -122,7 +136,11 @@ impl Screen<'_> {
         if !request.asked_groups.is_empty() {
             self.line("asked groups", &request.asked_groups.join(", "));
         }
-        let due = if request.due_at == 0 { String::new() } else { format!(", due {}", output::utc(request.due_at)) };
+        let due = if request.due_at == 0 {
+            String::new()
+        } else {
+            format!(", due {}", output::utc(request.due_at))
+        };
         self.line("asked at", &format!("{}{due}", output::utc(request.asked_at)));
         for (path, text) in self.people.statements("approval_request.") {
             self.line(&path.replace('_', " "), &text);
@@ -130,7 +148,10 @@ impl Screen<'_> {
         if let Some(form) = &request.form {
             let required = form.questions.iter().filter(|question| question.required).count();
             let questions = form.questions.len();
-            self.line("form", &format!("{} {}: {questions} questions, {required} required", form.id, form.version));
+            self.line(
+                "form",
+                &format!("{} {}: {questions} questions, {required} required", form.id, form.version),
+            );
             self.evidence("", form.content.as_ref());
         }
     }
@@ -142,7 +163,12 @@ impl Screen<'_> {
         let complete = if approval.groups_complete { "complete" } else { "not complete" };
         let groups = self.people.groups(approver).unwrap_or(&approval.matched_groups).join(", ");
         self.line("groups", &format!("{groups} (the list is {complete})"));
-        let login = format!("at {}, acr {}, amr {}", output::utc(approval.auth_time), approval.acr, approval.amr.join(" "));
+        let login = format!(
+            "at {}, acr {}, amr {}",
+            output::utc(approval.auth_time),
+            approval.acr,
+            approval.amr.join(" ")
+        );
         self.line("logged in", &login);
         self.digest("assertion", &approval.assertion_sha256);
         let verified = match approval.verified_by.as_str() {
@@ -160,7 +186,10 @@ impl Screen<'_> {
     }
 
     fn explanation(&mut self, explanation: &Explanation) {
-        self.line("kind", &format!("{}, by {} {}", explanation.kind, explanation.tool, explanation.tool_version));
+        self.line(
+            "kind",
+            &format!("{}, by {} {}", explanation.kind, explanation.tool, explanation.tool_version),
+        );
         self.evidence("content", explanation.content.as_ref());
         self.line("explains", "the artefact of field one");
         match &explanation.sample_manifest {

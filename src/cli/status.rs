@@ -9,7 +9,9 @@ use super::{
 
 /// How a node is doing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger status\n  promotion-ledger status --url http://ledger.example.bank:7420 --format json\n\nExit code 1 if the node does not admit promotions now.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger status\n  promotion-ledger status --url http://ledger.example.bank:7420 --format json\n\nExit code 1 if the node does not admit promotions now."
+)]
 pub struct Args {
     #[command(flatten)]
     source: SourceArgs,
@@ -30,10 +32,13 @@ pub async fn run(args: Args, format: Format) -> Result {
 fn text(status: &GetStatusResponse) {
     let line = |name: &str, value: &str| say!("  {name:<12} {value}");
     say!("{}", coloured("1", &status.origin));
-    line("admitting", match status.not_admitting.as_str() {
-        "" => "yes",
-        why => why,
-    });
+    line(
+        "admitting",
+        match status.not_admitting.as_str() {
+            "" => "yes",
+            why => why,
+        },
+    );
     line("entries", &format!("{} synced, the log ends at {}", status.synced_size, status.log_end));
     for projection in &status.projections {
         let lag = status.synced_size.saturating_sub(projection.size);

@@ -22,7 +22,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// Entries in order, from a position, and new ones as they come.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger tail --from 1200\n  promotion-ledger tail --follow --format json | jq .event\n\nEvery entry is there, with its outcome, each once and in order. With --follow the connection is made again\nwhen it breaks, and goes on after the last entry.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger tail --from 1200\n  promotion-ledger tail --follow --format json | jq .event\n\nEvery entry is there, with its outcome, each once and in order. With --follow the connection is made again\nwhen it breaks, and goes on after the last entry."
+)]
 pub struct Args {
     /// First entry
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
@@ -62,7 +64,8 @@ pub async fn run(args: Args, format: Format) -> Result {
 async fn stream(args: &Args, next: &mut Seq, format: Format) -> Result<()> {
     let channel = source::connect(args.url.as_deref()).await?;
     let mut client = ConsumerServiceClient::new(channel).max_decoding_message_size(64 << 20);
-    let mut entries = client.subscribe(SubscribeRequest { from: *next, follow: args.follow }).await?.into_inner();
+    let mut entries =
+        client.subscribe(SubscribeRequest { from: *next, follow: args.follow }).await?.into_inner();
     loop {
         let message = entries.message().await.map_err(|status| {
             // A node that stops, or a connection that breaks, in the middle of a stream.
@@ -72,10 +75,14 @@ async fn stream(args: &Args, next: &mut Seq, format: Format) -> Result<()> {
         })?;
         let Some(message) = message else { return Ok(()) };
         let entry = message.entry.clone().unwrap_or_default();
-        let header = Header::decode(&entry.header).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        let header =
+            Header::decode(&entry.header).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         if header.seq != *next {
             let (due, sent) = (*next, header.seq);
-            return Err(Failure::new(Exit::Internal, format!("entry {due} is due, but the node sent entry {sent}")));
+            return Err(Failure::new(
+                Exit::Internal,
+                format!("entry {due} is due, but the node sent entry {sent}"),
+            ));
         }
         *next += 1;
         print(&message, &header, &entry.record, format);
@@ -86,7 +93,9 @@ fn print(message: &SubscribeResponse, header: &Header, record: &[u8], format: Fo
     let behind = message.synced_size.saturating_sub(header.seq + 1);
     if format == Format::Json {
         let event = event_json::body(record).as_ref().map(event_json::event);
-        output::json(&serde_json::json!({ "header": event_json::header(header), "event": event, "behind": behind }));
+        output::json(
+            &serde_json::json!({ "header": event_json::header(header), "event": event, "behind": behind }),
+        );
         return;
     }
     let (slot, what) = list::summary(header, record);
@@ -95,5 +104,10 @@ fn print(message: &SubscribeResponse, header: &Header, record: &[u8], format: Fo
         crate::event::Reason::None => String::new(),
         reason => format!(" ({reason})"),
     };
-    say!("{:>8}  {}  {kind}  {}{reason}  {slot}  {what}", header.seq, output::utc(header.recorded_at), header.outcome);
+    say!(
+        "{:>8}  {}  {kind}  {}{reason}  {slot}  {what}",
+        header.seq,
+        output::utc(header.recorded_at),
+        header.outcome
+    );
 }

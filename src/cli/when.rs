@@ -20,7 +20,12 @@ pub struct Interval {
 ///
 /// # Errors
 /// What is wrong, with the option that says it.
-pub fn interval(on: Option<&str>, from: Option<&str>, to: Option<&str>, zone: &TimeZone) -> Result<Interval, String> {
+pub fn interval(
+    on: Option<&str>,
+    from: Option<&str>,
+    to: Option<&str>,
+    zone: &TimeZone,
+) -> Result<Interval, String> {
     if let Some(on) = on {
         let date = date(on).ok_or_else(|| format!("--on {on:?} is not a date such as 2026-11-21"))?;
         let (from, to) = day(date, zone).map_err(|problem| format!("--on {on}: {problem}"))?;
@@ -80,7 +85,9 @@ fn instant(text: &str, zone: &TimeZone) -> Result<Micros, String> {
     let zoned = zone.to_ambiguous_zoned(time);
     if zoned.is_ambiguous() {
         let name = zone.iana_name().unwrap_or("that time zone");
-        return Err(format!("does not exist or exists twice in {name}, where clocks change then; add an offset such as +01:00"));
+        return Err(format!(
+            "does not exist or exists twice in {name}, where clocks change then; add an offset such as +01:00"
+        ));
     }
     micros(zoned.compatible().map_err(|error| error.to_string())?.timestamp())
 }
@@ -143,7 +150,12 @@ mod tests {
     #[test]
     fn bounds_are_times_with_an_offset_local_times_or_whole_dates() {
         check(None, Some("2026-11-14T08:00:00Z"), None, ("2026-11-14T08:00:00Z", ""));
-        check(None, Some("2026-11-14T08:00"), Some("2026-11-14T09:00:00.5"), ("2026-11-14T07:00:00Z", "2026-11-14T08:00:00.5Z"));
+        check(
+            None,
+            Some("2026-11-14T08:00"),
+            Some("2026-11-14T09:00:00.5"),
+            ("2026-11-14T07:00:00Z", "2026-11-14T08:00:00.5Z"),
+        );
         check(None, Some("2026-11-14T08:00:00-05:00"), None, ("2026-11-14T13:00:00Z", ""));
         check(None, Some("2026-11-01"), Some("2026-11-30"), ("2026-10-31T23:00:00Z", "2026-11-30T23:00:00Z"));
         check(None, None, Some("2026-11-14T08:00[America/New_York]"), ("", "2026-11-14T13:00:00Z"));

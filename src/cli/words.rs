@@ -37,7 +37,9 @@ pub const fn reason(reason: Reason) -> &'static str {
         Reason::Precondition => "the slot had changed since it was checked",
         Reason::IdempotencyKey => "its idempotency key is not the one that its content gives",
         Reason::Genesis => "a ledger is opened once",
-        Reason::Statement => "the administrators' statement is not for this ledger and kind, or cannot be read",
+        Reason::Statement => {
+            "the administrators' statement is not for this ledger and kind, or cannot be read"
+        }
         Reason::Quorum => "too few administrators signed it",
         Reason::AdminSeq => "the administrators' statement is not the next one",
         Reason::AdminAct => "what the administrators ask for does not fit the ledger's state",
@@ -66,7 +68,9 @@ impl People {
         match self.0.as_ref().map(|people| people.get(&person.subject_id)) {
             None => format!("person {short} of {} (sealed)", person.issuer),
             Some(None | Some(None)) => format!("person {short} of {} (erased)", person.issuer),
-            Some(Some(Some(claims))) if claims.name.is_empty() => format!("{} of {}", claims.subject, person.issuer),
+            Some(Some(Some(claims))) if claims.name.is_empty() => {
+                format!("{} of {}", claims.subject, person.issuer)
+            }
             Some(Some(Some(claims))) => format!("{} ({} of {})", claims.name, claims.subject, person.issuer),
         }
     }

@@ -18,6 +18,7 @@ pub mod rows;
 mod slots;
 pub mod state;
 pub mod store;
+mod views;
 pub mod writer;
 
 pub use ledger::{Head, Ledger};

@@ -76,7 +76,8 @@ impl Workers {
     /// Stops the workers and makes their rows durable.
     pub fn stop(&self, store: &Store) {
         self.stop.store(true, Ordering::SeqCst);
-        let threads = std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
         for thread in threads {
             // A panicked worker has said so; its rows are folded again from its cursor.
             let _ = thread.join();
@@ -204,7 +205,8 @@ pub struct Extent {
 pub fn extents(store: &Store) -> Result<Vec<Extent>, Error> {
     let mut views: Vec<_> = View::ALL.into_iter().map(|view| (view, 0, blake3::Hasher::new())).collect();
     store.view_scan(&[], &[], Direction::Forward, |key, row| {
-        if let Some((_, rows, hasher)) = views.iter_mut().find(|(view, ..)| keys::view_of(key) == Some(*view)) {
+        if let Some((_, rows, hasher)) = views.iter_mut().find(|(view, ..)| keys::view_of(key) == Some(*view))
+        {
             *rows += 1;
             for part in [key, row] {
                 hasher.update(&(part.len() as u64).to_be_bytes());
@@ -213,8 +215,10 @@ pub fn extents(store: &Store) -> Result<Vec<Extent>, Error> {
         }
         true
     })?;
-    let extent = |(view, rows, hasher): (View, u64, blake3::Hasher)| {
-        Extent { view, rows, digest: Digest(*hasher.finalize().as_bytes()) }
+    let extent = |(view, rows, hasher): (View, u64, blake3::Hasher)| Extent {
+        view,
+        rows,
+        digest: Digest(*hasher.finalize().as_bytes()),
     };
     Ok(views.into_iter().map(extent).collect())
 }
