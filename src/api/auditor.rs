@@ -239,8 +239,11 @@ impl AuditorService for Auditor {
             loop {
                 let chunk = store.read(&sha256, offset, CHUNK).await.map(Option::unwrap_or_default);
                 let len = chunk.as_ref().map_or(0, Vec::len);
+                if chunk.is_ok() && len == 0 {
+                    return;
+                }
                 let message = chunk.map(|chunk| ReadEvidenceResponse { chunk }).map_err(Status::from);
-                if len == 0 && message.is_ok() || sender.send(message).await.is_err() || len == 0 {
+                if sender.send(message).await.is_err() || len == 0 {
                     return;
                 }
                 offset += len as u64;

@@ -99,7 +99,7 @@ pub async fn run(args: Args, format: Format) -> Result {
         Format::Json => output::json(&serde_json::json!({
             "from": interval.from, "to": interval.to, "interval_utc": interval.to_string(),
             "as_of_size": as_of_size, "more": more,
-            "entries": entries.iter().map(|entry| json(entry)).collect::<Vec<_>>(),
+            "entries": entries.iter().map(json).collect::<Vec<_>>(),
         })),
         Format::Text => {
             table(&entries);

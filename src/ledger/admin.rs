@@ -64,7 +64,6 @@ fn signers(state: &State, act: &AdminAct) -> usize {
     signers.len()
 }
 
-#[expect(clippy::type_complexity, reason = "halt, or refuse, or the change to make")]
 fn effect<E>(
     state: &State,
     kind: Kind,

@@ -42,6 +42,9 @@ impl From<rocksdb::Error> for Error {
     }
 }
 
+/// A row by position.
+type Row = (Seq, Box<[u8]>);
+
 /// The open database.
 pub struct Store {
     pub(super) db: DB,
@@ -241,7 +244,7 @@ impl Store {
         Ok(self.scan(CF_RECORDS, from, to)?.into_iter().map(|(_, bytes)| bytes.into_vec()).collect())
     }
 
-    fn scan(&self, cf: &str, from: Seq, to: Seq) -> Result<Vec<(Seq, Box<[u8]>)>, Error> {
+    fn scan(&self, cf: &str, from: Seq, to: Seq) -> Result<Vec<Row>, Error> {
         let mut read = ReadOptions::default();
         read.set_iterate_upper_bound(keys::seq(to));
         if to.saturating_sub(from) >= LONG_SCAN {
