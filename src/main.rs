@@ -3,6 +3,12 @@
 
 use std::process::ExitCode;
 
+#[cfg(feature = "node")]
 fn main() -> ExitCode {
     promotion_ledger::cli::run()
+}
+
+#[cfg(not(feature = "node"))]
+fn main() -> ExitCode {
+    promotion_ledger::offline::run()
 }

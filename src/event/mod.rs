@@ -1,7 +1,7 @@
 //! The promotion event: its types, its canonical bytes, its digests and the rules of the six fields.
 //!
 //! Pure: bytes and values in, values out. No I/O, no clock, no randomness; nothing in here knows where an
-//! event is stored or how it travels. The byte layout is specified in [`format`].
+//! event is stored or how it travels. The byte layout is specified in [`mod@format`].
 
 pub mod canonical;
 pub mod content;

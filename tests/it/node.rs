@@ -271,11 +271,10 @@ async fn acknowledged_events_survive_kill_9_under_load(log: LogUnderTest) {
         node = Node::serve(&dir.path());
         let client = node.client().await;
         assert!(client.status().await.synced_size >= size_before, "round {round}: the head went back");
-        for model in 0..next.len() {
+        for (model, n) in next.iter_mut().enumerate() {
             // The call that the kill cut off may have been recorded: asking again tells, and gives one event.
-            let receipt = client.promote(client.draft(model, next[model])).await.expect("the truth");
-            acknowledged.push(receipt);
-            next[model] += 1;
+            acknowledged.push(client.promote(client.draft(model, *n)).await.expect("the truth"));
+            *n += 1;
         }
     }
     let client = node.client().await;

@@ -501,17 +501,12 @@ pub fn a_promotion() -> impl Strategy<Value = Promoted> {
 }
 
 type Comparators = Vec<(i32, Vec<u8>, String, String)>;
+type Lists = (Comparators, Vec<BandCheck>, Vec<bool>, Vec<(u64, Vec<String>)>, Explanations);
 type Explanations = Vec<(EvidenceRef, Option<EvidenceRef>, Vec<u8>)>;
 
 fn assemble(
     names: Names,
-    (others, band_checks, questions, approvals, explanations): (
-        Comparators,
-        Vec<BandCheck>,
-        Vec<bool>,
-        Vec<(u64, Vec<String>)>,
-        Explanations,
-    ),
+    (others, band_checks, questions, approvals, explanations): Lists,
     pieces: &[EvidenceRef],
     (role, region, artifact, version, dataset_len, with_copy, manifest, due): (
         i32,
