@@ -19,6 +19,8 @@ use crate::{event::Digest, log::kafka};
 pub const FILE_NAME: &str = "promotion-ledger.toml";
 /// Prefix of environment variables.
 pub const ENV_PREFIX: &str = "PROMOTION_LEDGER_";
+/// What commands read from the environment for themselves: `--url`, and the level of log lines.
+const ENV_NOT_CONFIG: [&str; 2] = ["url", "log_level"];
 
 /// The whole configuration of a node.
 #[derive(Debug, Clone, Deserialize)]
@@ -140,7 +142,7 @@ impl Config {
         if !file.exists() {
             return Err(Error::Missing(file, dir.to_path_buf()));
         }
-        let figment = Figment::new().merge(Toml::file_exact(&file)).merge(Env::prefixed(ENV_PREFIX).split("__"));
+        let figment = Figment::new().merge(Toml::file_exact(&file)).merge(Env::prefixed(ENV_PREFIX).ignore(&ENV_NOT_CONFIG).split("__"));
         let figment = figment.merge(Serialized::defaults(overrides));
         let config: Self = figment.extract().map_err(|error| Error::Read(error.to_string()))?;
         config.check()?;

@@ -248,7 +248,7 @@ impl AuditorService for Auditor {
                 Some(gateway) => gateway.not_admitting().unwrap_or_default(),
                 None => "the node is stopped; this is its directory".into(),
             },
-            syncs: counters.syncs.load(Relaxed),
+            syncs: self.ledger.store.wal_syncs(),
             entries_synced: counters.entries.load(Relaxed),
         }))
     }

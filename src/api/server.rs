@@ -3,8 +3,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
+use tonic::transport::{Server, server::TcpIncoming};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::{
@@ -63,13 +62,14 @@ pub async fn serve(
         let _ = stopping_tx.send(true);
     };
     // Too many calls at once are refused at once (RESOURCE_EXHAUSTED), not queued.
+    // Without it answers wait for the client's delayed acknowledgements, 40 ms each.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let server = Server::builder()
         .max_concurrent_streams(limits.streams)
         .http2_max_local_error_reset_streams(Some(1024))
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_connection_age(CONNECTION_AGE_MAX)
-        .tcp_nodelay(true)
         .load_shed(true)
         .layer(GlobalConcurrencyLimitLayer::new(limits.calls))
         .add_service(health_service)
@@ -77,7 +77,7 @@ pub async fn serve(
         .add_service(auditor)
         .add_service(consumer)
         .add_service(operator)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), graceful);
+        .serve_with_incoming_shutdown(incoming, graceful);
     let deadline = async move {
         if stopping.wait_for(|stopping| *stopping).await.is_ok() {
             tokio::time::sleep(STOP_WITHIN).await;

@@ -1,11 +1,13 @@
 //! The command line: one file for each command. Commands are clients like any other; only `init`, `serve`,
 //! `rebuild` and `republish` touch a node's files.
 
-mod output;
-mod source;
+pub mod output;
+pub mod source;
 
 mod admin;
+pub mod bench;
 mod completions;
+mod demo;
 mod init;
 mod promote;
 mod promotion_file;
@@ -13,6 +15,12 @@ mod serve;
 mod slot_act;
 mod submit;
 mod upload;
+
+mod chain;
+mod event_json;
+mod progress;
+mod receipt;
+mod verification;
 mod verify;
 
 use std::process::ExitCode;
@@ -42,6 +50,10 @@ enum Command {
     Init(init::Args),
     /// Run a node
     Serve(serve::Args),
+    /// The whole story on a real node, in under a minute: start here
+    Demo(demo::Args),
+    /// Measure a node under load, beside the bare disk
+    Bench(bench::Args),
     /// Record a promotion: hash and upload its evidence, submit, verify the receipt
     Promote(promote::Args),
     /// Make an earlier promotion current again
@@ -81,6 +93,8 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
+            Command::Demo(args) => demo::run(args, format).await,
+            Command::Bench(args) => bench::run(args, format).await,
             Command::Promote(args) => promote::run(args, format).await,
             Command::Rollback(args) => slot_act::run(slot_act::Act::RollBack, args, format).await,
             Command::Revoke(args) => slot_act::run(slot_act::Act::Revoke, args, format).await,

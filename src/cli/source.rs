@@ -24,8 +24,9 @@ pub const URL_DEFAULT: &str = "http://127.0.0.1:7420";
 /// `--url` and `--dir` of read commands.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SourceArgs {
-    /// A running node, for instance http://127.0.0.1:7420 (the default)
-    #[arg(long, env = "PROMOTION_LEDGER_URL", conflicts_with = "dir")]
+    /// A running node, for instance http://127.0.0.1:7420 (the default); --dir wins over it
+    // No conflict with --dir: who has the variable in the environment could not use --dir at all.
+    #[arg(long, env = "PROMOTION_LEDGER_URL")]
     pub url: Option<String>,
     /// The directory of a stopped node, opened read-only
     #[arg(long)]

@@ -96,6 +96,18 @@ pub fn admin_act(event: &Event) -> Option<&AdminAct> {
     }
 }
 
+/// The admin act in an event, to be changed.
+pub(super) fn admin_act_mut(event: &mut Event) -> Option<&mut AdminAct> {
+    match event {
+        Event::RulesActivated(act)
+        | Event::KeyAdded(act)
+        | Event::KeyRetired(act)
+        | Event::KeyCompromised(act)
+        | Event::ClockReset(act) => Some(act),
+        _ => None,
+    }
+}
+
 /// Whether the body carries an event whose kind number is reserved: pinned, but without a message yet.
 fn reserved_kind(body: &[u8]) -> bool {
     use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};

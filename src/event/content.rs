@@ -1,12 +1,12 @@
 //! Content of an event: what two submissions must share to be one decision (design section 2).
 //!
 //! Content leaves out what differs between a request and its retry: basis, times of the node, preconditions,
-//! sealed items, tokens and their auth times, lock proofs, routing.
+//! sealed items, tokens and their auth times, lock proofs, routing, administrators' signatures.
 
 use prost::Message;
 
 use super::{
-    digest,
+    canonical, digest,
     model::Digest,
     proto::{Body, EvidenceRef, Promoted, body::Event},
 };
@@ -19,8 +19,15 @@ pub fn content_digest(body: &Body) -> Digest {
 /// The body with everything cleared that is not content.
 pub fn content(body: &Body) -> Body {
     let mut event = body.event.clone();
-    if let Some(Event::Promoted(promoted)) = &mut event {
-        clear(promoted);
+    match &mut event {
+        Some(Event::Promoted(promoted)) => clear(promoted),
+        Some(event) => {
+            // One statement is one decision, whoever's signatures were collected for it.
+            if let Some(act) = canonical::admin_act_mut(event) {
+                act.signatures.clear();
+            }
+        }
+        None => {}
     }
     Body { idempotency_key: body.idempotency_key.clone(), event, ..Body::default() }
 }

@@ -12,7 +12,7 @@ use super::{
         Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength, EvidenceRef,
         Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
     },
-    text::{media_type_problem, name_problem, uri_problem, version_problem},
+    text::{media_type_problem, name_problem, registry_uri_problem, uri_problem, version_problem},
 };
 
 /// Largest model profile, bytes.
@@ -117,6 +117,14 @@ pub fn slot_rules(p: &mut Problems, path: &str, slot: &Slot) {
     p.require(known, format!("{path}.role"), "is missing; one of champion, challenger, shadow, canary");
 }
 
+/// Whether a roll-back, revocation or retirement says who did it, and in which request.
+pub fn actor_is_whole(actor: Option<&PersonRef>, request_id: &str) -> bool {
+    let mut p = Problems::default();
+    person(&mut p, "actor", actor);
+    p.add_some("request_id", name_problem(request_id));
+    p.into_sorted().is_empty()
+}
+
 fn sha256_rule(p: &mut Problems, field: impl Into<String>, bytes: &[u8]) {
     let field = field.into();
     match bytes.len() {
@@ -144,7 +152,7 @@ fn evidence(p: &mut Problems, path: &str, reference: Option<&EvidenceRef>) {
 
 fn model_version(p: &mut Problems, model: &ModelVersion) {
     sha256_rule(p, "model_version.artifact_sha256", &model.artifact_sha256);
-    p.add_some("model_version.registry_uri", uri_problem(&model.registry_uri));
+    p.add_some("model_version.registry_uri", registry_uri_problem(&model.registry_uri));
     p.add_some("model_version.name", name_problem(&model.name));
     p.add_some("model_version.version", version_problem(&model.version));
     if let Some(copy) = &model.copy {

@@ -65,6 +65,20 @@ pub fn uri_problem(text: &str) -> Option<String> {
         .then(|| "carries credentials or an alias before @; remove them".into())
 }
 
+/// What is wrong with a registry's URI: as [`uri_problem`], and it names no alias or stage, which can move.
+pub fn registry_uri_problem(text: &str) -> Option<String> {
+    if let Some(problem) = uri_problem(text) {
+        return Some(problem);
+    }
+    // `models:/credit@champion`; a digest (`@sha256:...`) is no alias.
+    let alias = text.rsplit_once('@').is_some_and(|(_, after)| !after.contains(':'));
+    // `models:/credit/Production`.
+    let path = text.strip_prefix("models:").unwrap_or_default().trim_matches('/');
+    let last = path.split('/').skip(1).last().unwrap_or_default();
+    let stage = ALIASES.contains(&last.to_lowercase().as_str());
+    (alias || stage).then(|| "names an alias or stage, which can move; leave it out, and give the concrete version id".into())
+}
+
 /// What is wrong with a media type.
 pub fn media_type_problem(text: &str) -> Option<String> {
     let token = |part: &str| {

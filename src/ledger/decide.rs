@@ -4,7 +4,7 @@
 //! that sees the same topic decides the same.
 
 use crate::event::{
-    Digest, Header, Kind, Micros, Outcome, Reason, Seq,
+    Digest, Header, KeyId, Kind, Micros, Outcome, Reason, Seq,
     canonical::{self, Record},
     content::content_digest,
     digest,
@@ -147,10 +147,12 @@ pub fn genesis<E>(prepared: &Prepared, pinned: &Digest) -> Result<(State, Decide
     let found = prepared.event_digest;
     let state = initial_state(opened, found).filter(|state| {
         let signer = Digest::from_slice(&record.envelope.key_id).and_then(|id| state.active_key(&id));
-        let key = signer.and_then(|key| canonical::public_key(&key.public_key));
+        let carrier = signer.filter(|key| key.roles & record.kind.roles() != 0);
+        let key = carrier.and_then(|key| canonical::public_key(&key.public_key));
         found == *pinned
             && record.envelope.version == u32::from(state.rules)
             && record.body.basis.is_none()
+            && expected_key(&Event::LedgerOpened(opened.clone())) == Digest::from_slice(&record.body.idempotency_key)
             && key.is_some_and(|key| {
                 canonical::signature_holds(&record.envelope.body, &record.envelope.signature, &Digest::ZERO, &key)
             })
@@ -167,15 +169,21 @@ fn initial_state(opened: &LedgerOpened, ledger_id: Digest) -> Option<State> {
     let mut keys = std::collections::BTreeMap::new();
     for key in &opened.keys {
         let public = canonical::public_key(&key.public_key)?;
+        let front_door = key.roles != 0 && key.roles & !(role::ALL ^ role::ADMIN_SIGNER) == 0;
         let state =
             KeyState { public_key: public.to_bytes(), roles: key.roles, retired_at: None, compromised_from: None };
-        keys.insert(digest::key_id(&public), state);
+        if !front_door || keys.insert(digest::key_id(&public), state).is_some() {
+            return None;
+        }
     }
     let admin_keys: Option<std::collections::BTreeSet<[u8; 32]>> =
         opened.admin_keys.iter().map(|key| canonical::public_key(key).map(|key| key.to_bytes())).collect();
     let admin_keys = admin_keys?;
     let quorum = opened.admin_quorum;
-    let usable = opened.rules == 1 && quorum >= 1 && quorum as usize <= admin_keys.len() && opened.nonce.len() == 32;
+    // What checkpoints allow as the name of a key.
+    let origin = !opened.origin.is_empty() && !opened.origin.contains(|c: char| c == '+' || c.is_whitespace());
+    let quorum_fits = quorum >= 1 && quorum as usize <= admin_keys.len();
+    let usable = origin && quorum_fits && opened.rules == 1 && opened.nonce.len() == 32;
     usable.then_some(State {
         rules: 1,
         ledger_id,
@@ -284,14 +292,23 @@ fn judge<L: Lookup>(
         Event::LedgerOpened(_) => Ok(Verdict::refused(Reason::Genesis)),
         Event::Promoted(promoted) => promoted_rules(state, look, body, promoted, changes).map_err(Halt::Lookup),
         Event::RolledBack(e) => {
+            if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
+                return Ok(Verdict::refused(Reason::Incomplete));
+            }
             let target = Target { slot: e.slot.as_ref(), promoted: e.to_seq, becomes: Becomes::Current };
             slot_change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         Event::Revoked(e) => {
+            if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
+                return Ok(Verdict::refused(Reason::Incomplete));
+            }
             let target = Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Revoked };
             slot_change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         Event::Retired(e) => {
+            if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
+                return Ok(Verdict::refused(Reason::Incomplete));
+            }
             let target = Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
             slot_change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
@@ -513,7 +530,11 @@ fn key_retired(state: &State, key_id: &[u8], compromised_from: Option<Seq>) -> R
         None => key.retired_at.is_none(),
         Some(from) => key.compromised_from.is_none() && from <= state.size(),
     };
-    if !news {
+    // Never the last key that carries admin acts: add another one first, or nobody could act any more.
+    let carries = |(other, key): (&KeyId, &KeyState)| {
+        *other != id && key.retired_at.is_none() && key.roles & role::ADMIN_CARRIER != 0
+    };
+    if !news || !state.keys.iter().any(carries) {
         return Err(Reason::AdminAct);
     }
     Ok(Box::new(move |state, seq| {

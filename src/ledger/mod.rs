@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod nodes;
 pub mod plan;
 pub mod recover;
+pub mod replay;
 pub mod rows;
 pub mod state;
 pub mod store;

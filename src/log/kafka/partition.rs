@@ -52,7 +52,8 @@ impl Kafka {
         let topic = self.config.topic.clone();
         let ask = move || client.client().fetch_watermarks(&topic, PARTITION, WATERMARKS_TIMEOUT);
         let answer = tokio::task::spawn_blocking(ask).await;
-        let answer = answer.map_err(|error| Error::Unavailable(format!("asking for the topic's end: {error}")))?;
+        let answer =
+            answer.map_err(|error| Error::Unavailable(format!("asking for the topic's end: {error}")))?;
         let (low, high) =
             answer.map_err(|error| Error::Unavailable(format!("the topic's end is not known: {error}")))?;
         match (Seq::try_from(low), Seq::try_from(high)) {
@@ -74,7 +75,8 @@ impl Log for Kafka {
             mpsc::error::TrySendError::Full(_) => Error::Full,
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the producer has stopped".into()),
         })?;
-        let stopped = |_| Error::Unavailable("the producer stopped; the record was possibly persisted".into());
+        let stopped =
+            |_| Error::Unavailable("the producer stopped; the record was possibly persisted".into());
         outcome.await.map_err(stopped)?
     }
 

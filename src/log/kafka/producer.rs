@@ -155,7 +155,10 @@ mod tests {
     fn record_pins_the_cloudevents_headers_and_key() {
         let outgoing = outgoing("fraud");
         let record = record("t", &outgoing);
-        assert_eq!((record.partition, record.key, record.payload), (Some(0), Some("fraud"), Some(&[1, 2, 3][..])));
+        assert_eq!(
+            (record.partition, record.key, record.payload),
+            (Some(0), Some("fraud"), Some(&[1, 2, 3][..]))
+        );
         let headers = record.headers.expect("set");
         let found: Vec<_> = headers
             .iter()

@@ -1,7 +1,7 @@
 //! Values from the topic, for the one thread that writes the ledger.
 //!
-//! librdkafka reports a batch that it cannot read (checksum, compression) and goes on *behind* it; the writer
-//! would take the gap for transaction markers, and this node's ledger would part from the others'. So after
+//! librdkafka reports a batch that it cannot read (checksum, compression) and means to go on *behind* it; the
+//! writer would take the gap for transaction markers, and this node's ledger would part from the others'. So after
 //! every error that is not plainly about a connection the consumer is thrown away and another one reads from the
 //! offset that is due. It starts one record earlier, and that record has to be the one that was delivered: a
 //! topic that lost its tail in an outage, or was created again, does not go unnoticed.
@@ -20,6 +20,7 @@ use rdkafka::{
 use super::{
     Config,
     client::{Closing, Context, Quiet, refused},
+    fate::{Fate, fate},
     partition::PARTITION,
 };
 use crate::{
@@ -28,8 +29,11 @@ use crate::{
 };
 
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two consumers, and after an error that librdkafka mends itself.
+/// Between two consumers.
 const PAUSE: Duration = Duration::from_millis(250);
+/// After an error that librdkafka mends itself. Short: an outage leaves hundreds of them in the queue, in front
+/// of the first record after it. Polling waits by itself once they are gone.
+const BREATH: Duration = Duration::from_millis(1);
 /// Times that a batch may be unreadable, at one offset, before the topic and not the network is to blame.
 const UNREADABLE_MAX: u32 = 8;
 
@@ -65,21 +69,6 @@ enum Polled {
     Value(Delivery),
     Nothing,
     Failed(KafkaError),
-}
-
-/// What an error of the consumer means.
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// Nothing: the end of the topic, or the group that is not used.
-    Ignored,
-    /// librdkafka connects again by itself.
-    Away,
-    /// The offset is not in the topic.
-    Gone,
-    /// A batch is skipped.
-    Unreadable,
-    /// Anything else: a new consumer may do better, and can do no harm.
-    Unclear,
 }
 
 impl TopicTail {
@@ -131,7 +120,9 @@ impl TopicTail {
         }
         if delivery.offset < self.next {
             let (topic, offset, next) = (&self.config.topic, delivery.offset, self.next);
-            return Err(Error::Unfit(format!("kafka: topic {topic} delivered offset {offset} where {next} is due")));
+            return Err(Error::Unfit(format!(
+                "kafka: topic {topic} delivered offset {offset} where {next} is due"
+            )));
         }
         self.next = delivery.offset + 1;
         self.unreadable = 0;
@@ -139,7 +130,7 @@ impl TopicTail {
     }
 
     fn fail(&mut self, error: &KafkaError, wait: Duration) -> Result<(), Error> {
-        let fate = error.rdkafka_error_code().map_or(Fate::Unclear, fate);
+        let fate = fate(error);
         if fate == Fate::Ignored {
             return Ok(());
         }
@@ -152,12 +143,14 @@ impl TopicTail {
                 if self.doubt == Doubt::None {
                     self.doubt = Doubt::Reconnected;
                 }
-                thread::sleep(PAUSE.min(wait));
+                thread::sleep(BREATH.min(wait));
             }
             Fate::Gone => return Err(self.gone(error)),
             Fate::Unreadable if self.unreadable >= UNREADABLE_MAX => {
                 let (topic, next) = (&self.config.topic, self.next);
-                return Err(Error::Unfit(format!("kafka: topic {topic} cannot be read at offset {next}: {error}")));
+                return Err(Error::Unfit(format!(
+                    "kafka: topic {topic} cannot be read at offset {next}: {error}"
+                )));
             }
             Fate::Unreadable | Fate::Unclear => {
                 self.unreadable += u32::from(fate == Fate::Unreadable);
@@ -205,7 +198,8 @@ impl Tail for TopicTail {
         let mut deliveries = Vec::new();
         while deliveries.len() < max {
             let first = deliveries.is_empty();
-            let left = if first { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let left =
+                if first { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match self.step(left) {
                 Ok(Some(delivery)) => deliveries.push(delivery),
                 Ok(None) if left.is_zero() => break,
@@ -265,43 +259,6 @@ fn appended_at(timestamp: Timestamp) -> Option<Micros> {
     }
 }
 
-fn fate(code: RDKafkaErrorCode) -> Fate {
-    use RDKafkaErrorCode as Code;
-    match code {
-        Code::PartitionEOF
-        | Code::GroupAuthorizationFailed
-        | Code::CoordinatorNotAvailable
-        | Code::CoordinatorLoadInProgress
-        | Code::NotCoordinator
-        | Code::WaitingForCoordinator
-        | Code::PollExceeded => Fate::Ignored,
-        Code::AllBrokersDown
-        | Code::BrokerTransportFailure
-        | Code::Resolve
-        | Code::OperationTimedOut
-        | Code::TimedOutQueue
-        | Code::RequestTimedOut
-        | Code::NetworkException
-        | Code::LeaderNotAvailable
-        | Code::NotLeaderForPartition
-        | Code::BrokerNotAvailable
-        | Code::ReplicaNotAvailable
-        | Code::SSL
-        | Code::Authentication
-        | Code::SaslAuthenticationFailed => Fate::Away,
-        Code::AutoOffsetReset | Code::NoOffset | Code::OffsetOutOfRange | Code::LogTruncation => Fate::Gone,
-        Code::BadMessage
-        | Code::BadCompression
-        | Code::NotImplemented
-        | Code::Underflow
-        | Code::InvalidMessage
-        | Code::InvalidMessageSize
-        | Code::MessageSizeTooLarge
-        | Code::UnsupportedCompressionType => Fate::Unreadable,
-        _ => Fate::Unclear,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,7 +291,15 @@ mod tests {
         assert_eq!(tail.accept(delivery(8, b"")), Ok(Some(delivery(8, b""))));
     }
 
-    /// librdkafka would go on behind the batch: the consumer must not be polled again.
+    /// It comes each time that the tail has caught up; the consumer stays.
+    #[test]
+    fn the_end_of_the_topic_is_not_an_error() {
+        let mut tail = tail(5);
+        assert_eq!(tail.fail(&KafkaError::PartitionEOF(0), Duration::ZERO), Ok(()));
+        assert_eq!(tail.doubt, Doubt::None);
+    }
+
+    /// librdkafka may go on behind the batch: the consumer must not be polled again.
     #[test]
     fn an_unreadable_batch_replaces_the_consumer_and_then_halts() {
         let mut tail = tail(5);
@@ -360,7 +325,9 @@ mod tests {
             assert_eq!(tail.step(Duration::from_millis(10)), Ok(None));
             assert_eq!(tail.doubt, Doubt::Verify);
             match tail.accept(delivery(offset, value)) {
-                Ok(None) if same => assert_eq!(tail.accept(delivery(5, b"new")), Ok(Some(delivery(5, b"new")))),
+                Ok(None) if same => {
+                    assert_eq!(tail.accept(delivery(5, b"new")), Ok(Some(delivery(5, b"new"))))
+                }
                 Err(Error::Unfit(text)) if !same => assert!(text.contains("replaced"), "{text}"),
                 other => panic!("{offset} {value:?}: {other:?}"),
             }

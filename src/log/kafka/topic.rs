@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
-    error::{IsError as _, KafkaError, RDKafkaErrorCode},
+    error::{IsError, KafkaError, RDKafkaErrorCode},
     producer::Producer as _,
 };
 use tokio::time::{Instant, sleep};
@@ -56,16 +56,13 @@ const fn replicas_min(development_topic: bool) -> (usize, u64) {
 pub(super) async fn check(config: &Config, create: bool) -> Result<(), Error> {
     let context = Context::default();
     let client = Arc::new(producer::connect(config, context.clone())?);
-    let admin: AdminClient<Context> = config.producer().create_with_context(context.clone()).map_err(refused)?;
+    let admin: AdminClient<Context> =
+        config.producer().create_with_context(context.clone()).map_err(refused)?;
     let admin = Closing::new(admin);
     let mut layout = layout(config, &client, &context).await?;
     if layout.is_none() && create {
         make(config, &admin).await?;
-        let deadline = Instant::now() + CREATION_TIMEOUT;
-        while layout.is_none() && Instant::now() < deadline {
-            sleep(Duration::from_millis(100)).await;
-            layout = self::layout(config, &client, &context).await?;
-        }
+        layout = Some(appeared(config, &client, &context).await?);
     }
     let Some((partitions, replicas)) = layout else {
         let Config { topic, bootstrap, .. } = config;
@@ -75,6 +72,27 @@ pub(super) async fn check(config: &Config, create: bool) -> Result<(), Error> {
     };
     let found = Found { partitions, replicas, settings: settings(config, &admin).await? };
     verdict(config, &found)
+}
+
+/// The layout of a topic that was made a moment ago: brokers learn of it one after the other, and it has no
+/// leader at first.
+async fn appeared(
+    config: &Config,
+    client: &Arc<producer::Client>,
+    context: &Context,
+) -> Result<(usize, usize), Error> {
+    let deadline = Instant::now() + CREATION_TIMEOUT;
+    loop {
+        let error = match layout(config, client, context).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => Error::Unavailable(format!("topic {} was made and is not there yet", config.topic)),
+            Err(error) => error,
+        };
+        if Instant::now() >= deadline {
+            return Err(error);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Partitions and, of the worst of them, replicas; `None` if there is no such topic.
@@ -90,13 +108,15 @@ async fn layout(
         let why = context.last_error().map(|why| format!(" ({why})")).unwrap_or_default();
         Error::Unavailable(format!("no answer from kafka at {}: {error}{why}", config.bootstrap))
     };
-    let metadata =
-        answer.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))?;
-    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == config.topic) else { return Ok(None) };
-    if let Some(raw) = topic.error().filter(|raw| raw.is_error()) {
+    let metadata = answer
+        .map_err(|error| unavailable(error.to_string()))?
+        .map_err(|error| unavailable(error.to_string()))?;
+    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == config.topic) else {
+        return Ok(None);
+    };
+    if let Some(raw) = topic.error().filter(IsError::is_error) {
         return match RDKafkaErrorCode::from(raw) {
             RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Ok(None),
-            RDKafkaErrorCode::LeaderNotAvailable => Ok(None),
             code @ (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::InvalidTopic) => {
                 Err(Error::Unfit(format!("kafka: topic {}: {code}", config.topic)))
             }
@@ -116,7 +136,9 @@ async fn make(config: &Config, admin: &AdminClient<Context>) -> Result<(), Error
     let (replicas, insync) = replicas_min(config.development_topic);
     let insync = insync.to_string();
     let replication = TopicReplication::Fixed(i32::try_from(replicas).expect("1 or 3"));
-    let topic = NewTopic::new(&config.topic, 1, replication).set(MIN_INSYNC, &insync).set(MAX_MESSAGE, MESSAGE_LEN_NEW);
+    let topic = NewTopic::new(&config.topic, 1, replication)
+        .set(MIN_INSYNC, &insync)
+        .set(MAX_MESSAGE, MESSAGE_LEN_NEW);
     let topic = EXACT.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
     let answer = admin.create_topics([&topic], &options()).await.map_err(|error| {
         Error::Unavailable(format!("the topic {} was perhaps not created: {error}", config.topic))
@@ -148,9 +170,13 @@ async fn settings(config: &Config, admin: &AdminClient<Context>) -> Result<BTree
         None => Err(KafkaError::NoMessageReceived),
     });
     let resource = answer.map_err(|error| match error.rdkafka_error_code() {
-        Some(code @ (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)) => {
-            Error::Unfit(format!("kafka: the settings of topic {}: {code}; grant DescribeConfigs", config.topic))
-        }
+        Some(
+            code
+            @ (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed),
+        ) => Error::Unfit(format!(
+            "kafka: the settings of topic {}: {code}; grant DescribeConfigs",
+            config.topic
+        )),
         _ => Error::Unavailable(format!("the settings of topic {} are not known: {error}", config.topic)),
     })?;
     Ok(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
@@ -164,7 +190,9 @@ fn verdict(config: &Config, found: &Found) -> Result<(), Error> {
     let mut commands = Vec::new();
     if found.partitions != 1 {
         faults.push(format!("it has {} partitions, must be 1", found.partitions));
-        commands.push("partitions cannot be taken away: let `promotion-ledger init` make another topic".to_owned());
+        commands.push(
+            "partitions cannot be taken away: let `promotion-ledger init` make another topic".to_owned(),
+        );
     }
     if found.replicas < replicas {
         faults.push(format!("replication factor is {}, must be {replicas} or more", found.replicas));
@@ -195,7 +223,9 @@ fn verdict(config: &Config, found: &Found) -> Result<(), Error> {
         ));
     }
     let (faults, commands) = (faults.join("; "), commands.join("; "));
-    Err(Error::Unfit(format!("kafka: topic {topic} does not keep a ledger: {faults}; to mend it, {commands}")))
+    Err(Error::Unfit(format!(
+        "kafka: topic {topic} does not keep a ledger: {faults}; to mend it, {commands}"
+    )))
 }
 
 #[cfg(test)]
@@ -214,7 +244,8 @@ mod tests {
 
     fn fit(replicas: usize, insync: &str) -> Found {
         let exact = EXACT.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let numbers = [(MIN_INSYNC.to_owned(), insync.to_owned()), (MAX_MESSAGE.to_owned(), "300000".to_owned())];
+        let numbers =
+            [(MIN_INSYNC.to_owned(), insync.to_owned()), (MAX_MESSAGE.to_owned(), "300000".to_owned())];
         Found { partitions: 1, replicas, settings: exact.chain(numbers).collect() }
     }
 
@@ -227,7 +258,10 @@ mod tests {
     #[test]
     fn verdict_rejects_one_replica_outside_development() {
         let Err(Error::Unfit(text)) = verdict(&config(false), &fit(1, "1")) else { panic!("taken") };
-        assert!(text.contains("replication factor is 1") && text.contains("min.insync.replicas is 1"), "{text}");
+        assert!(
+            text.contains("replication factor is 1") && text.contains("min.insync.replicas is 1"),
+            "{text}"
+        );
         assert!(!text.contains("retention.ms"), "{text}");
     }
 
@@ -242,7 +276,9 @@ mod tests {
                     Some(wrong) => found.settings.insert(name.into(), wrong.into()),
                     None => found.settings.remove(name),
                 };
-                let Err(Error::Unfit(text)) = verdict(&config(false), &found) else { panic!("{name} {wrong:?}") };
+                let Err(Error::Unfit(text)) = verdict(&config(false), &found) else {
+                    panic!("{name} {wrong:?}")
+                };
                 assert!(text.contains(&format!("{name} is ")) && text.contains("--add-config"), "{text}");
             }
         }
@@ -250,7 +286,8 @@ mod tests {
 
     #[test]
     fn verdict_rejects_everything_at_once() {
-        let Err(Error::Unfit(text)) = verdict(&config(false), &Found { partitions: 3, ..Found::default() }) else {
+        let Err(Error::Unfit(text)) = verdict(&config(false), &Found { partitions: 3, ..Found::default() })
+        else {
             panic!("taken")
         };
         for (name, _) in EXACT {

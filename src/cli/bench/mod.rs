@@ -1,0 +1,6 @@
+//! `bench`: drives a node over gRPC with whole six-field events and measures it beside the bare disk.
+
+mod load;
+pub mod sample;
+
+pub use load::{Args, run};

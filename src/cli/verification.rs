@@ -1,0 +1,258 @@
+//! One verification: batches in, a report out. Stops at the first entry that is wrong.
+
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use tokio::sync::mpsc::Receiver;
+
+use crate::{
+    event::{Digest, Header, KeyId, Outcome, Seq},
+    ledger::replay::{Fault, Past, Replay},
+    proof::{
+        checkpoint::{self, Checkpoint, LogKey},
+        verify::{Depth as Hashing, StoredEntry, Summary, Verifier, signer},
+    },
+};
+
+use super::{
+    chain::{Batch, Unread},
+    output::{Exit, Failure, Result},
+};
+
+/// Entries of compromised keys that are listed, at most.
+const IN_DOUBT_MAX: usize = 10_000;
+
+/// How much is recomputed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// Links, tree, record and event digests
+    Hashes,
+    /// Also every record's signature
+    Signatures,
+    /// Also every outcome by the writer's rules, and a directory's tables
+    Rules,
+}
+
+/// The first thing that is wrong.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Found {
+    /// The entry; absent where it is the end or a checkpoint that does not fit.
+    pub seq: Option<Seq>,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+/// An entry that a compromised key signed after it was in wrong hands.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct InDoubt {
+    /// The entry.
+    pub seq: Seq,
+    /// The key.
+    pub key_id: String,
+    /// What the rules said.
+    pub outcome: Outcome,
+    /// What it records.
+    pub kind: String,
+}
+
+/// A checkpoint to compare with, and where it came from.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// In words.
+    pub from: String,
+    /// Its signature was verified.
+    pub checkpoint: Checkpoint,
+}
+
+/// A verification under way.
+pub struct Verification {
+    /// How much is recomputed.
+    pub depth: Depth,
+    /// The part that needs the entries alone.
+    pub verifier: Verifier,
+    /// To compare with, on the way or at the end.
+    pub checkpoints: Vec<Named>,
+    /// Those that agreed.
+    pub agreed: Vec<Named>,
+    /// The first thing that is wrong.
+    pub found: Option<Found>,
+    /// What compromised keys signed.
+    pub in_doubt: Vec<InDoubt>,
+    threads: usize,
+    begun: Instant,
+}
+
+/// Id and log key in a genesis, if it is one (and the one that is expected).
+pub fn genesis(first: Option<Batch>, pinned: Option<Digest>) -> Option<(Digest, LogKey)> {
+    let Some(Ok(entries)) = first else { return None };
+    let mut verifier = Verifier::new(Hashing::Hashes, pinned);
+    verifier.push(&entries, 1).ok()?;
+    verifier.ledger_id().zip(verifier.log_key().cloned())
+}
+
+impl Verification {
+    /// Starts at genesis.
+    pub fn new(depth: Depth, pinned: Option<Digest>, threads: usize) -> Self {
+        let hashing = if depth == Depth::Hashes { Hashing::Hashes } else { Hashing::Signatures };
+        Self {
+            depth,
+            verifier: Verifier::new(hashing, pinned),
+            checkpoints: Vec::new(),
+            agreed: Vec::new(),
+            found: None,
+            in_doubt: Vec::new(),
+            threads,
+            begun: Instant::now(),
+        }
+    }
+
+    /// How long it has taken.
+    pub fn took(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// What was checked.
+    pub fn summary(&self) -> Summary {
+        self.verifier.summary()
+    }
+
+    /// Notes something wrong, unless something was found before.
+    pub fn note(&mut self, seq: Option<Seq>, what: impl ToString) {
+        self.found.get_or_insert(Found { seq, what: what.to_string() });
+    }
+
+    /// A signed note to compare with; one that the ledger's log key did not sign is a finding.
+    pub fn compare_with(&mut self, from: &str, note: &str, key: &LogKey) {
+        match checkpoint::open(note, key) {
+            Ok(checkpoint) => self.checkpoints.push(Named { from: from.to_owned(), checkpoint }),
+            Err(error) => self.note(None, format!("the checkpoint from {from}: {error}")),
+        }
+    }
+
+    /// Verifies the whole chain.
+    ///
+    /// # Errors
+    /// If it cannot be read for a reason that is not tampering.
+    pub fn run<P: Past>(
+        &mut self,
+        mut batches: Receiver<Batch>,
+        mut replay: Option<Replay<P>>,
+        bar: &ProgressBar,
+    ) -> Result<()> {
+        while let Some(batch) = batches.blocking_recv() {
+            match batch {
+                Ok(entries) => self.batch(entries, &mut replay)?,
+                Err(Unread::Failed(failure)) => return Err(failure),
+                Err(Unread::Damaged { seq, why }) => self.note(Some(seq), format!("it cannot be read: {why}")),
+            }
+            bar.set_position(self.verifier.size());
+            if self.found.is_some() {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        if self.found.is_some() {
+            return Ok(());
+        }
+        let size = self.verifier.size();
+        if let Some(ahead) = self.checkpoints.iter().find(|named| named.checkpoint.size > size) {
+            let (from, signed) = (&ahead.from, ahead.checkpoint.size);
+            let what = format!("the ledger ends after {size} entries, but the checkpoint from {from} was signed for {signed}: its end was cut off");
+            self.note(None, what);
+        }
+        match replay.map_or(Ok(()), |replay| replay.finish()) {
+            Ok(()) => Ok(()),
+            Err(fault) => self.fault(fault),
+        }
+    }
+
+    /// One batch, in parts that end where a checkpoint does.
+    fn batch<P: Past>(&mut self, mut rest: Vec<StoredEntry>, replay: &mut Option<Replay<P>>) -> Result<()> {
+        while !rest.is_empty() && self.found.is_none() {
+            let base = self.verifier.size();
+            let sizes = self.checkpoints.iter().map(|named| named.checkpoint.size).filter(|size| *size > base);
+            let len = sizes.min().map_or(rest.len(), |size| rest.len().min((size - base) as usize));
+            let later = rest.split_off(len);
+            self.part(std::mem::replace(&mut rest, later), replay)?;
+            self.checkpoints_here();
+        }
+        Ok(())
+    }
+
+    fn part<P: Past>(&mut self, mut entries: Vec<StoredEntry>, replay: &mut Option<Replay<P>>) -> Result<()> {
+        let base = self.verifier.size();
+        let fault = self.verifier.push(&entries, self.threads).err();
+        if let Some(fault) = &fault {
+            // The rules may name an earlier one.
+            entries.truncate(usize::try_from(fault.seq - base).unwrap_or(usize::MAX));
+        }
+        if let Some(replay) = replay
+            && let Err(earlier) = replay.push(entries)
+        {
+            self.fault(earlier)?;
+        }
+        if let Some(fault) = fault {
+            self.note(Some(fault.seq), fault.what);
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, fault: Fault) -> Result<()> {
+        match fault {
+            Fault::Entry(fault) => self.note(Some(fault.seq), fault.what),
+            Fault::Row { seq, .. } => self.note(Some(seq), fault),
+            Fault::Store(error) => self.note(None, error),
+            Fault::Rules(why) => return Err(Failure::new(Exit::Internal, why)),
+        }
+        Ok(())
+    }
+
+    fn checkpoints_here(&mut self) {
+        let size = self.verifier.size();
+        let here: Vec<_> = self.checkpoints.iter().filter(|named| named.checkpoint.size == size).cloned().collect();
+        for named in here {
+            if self.verifier.agrees_with(&named.checkpoint) {
+                self.agreed.push(named);
+            } else {
+                let (from, found, signed) = (&named.from, self.verifier.root(), named.checkpoint.root);
+                let what = format!("at size {size} the root is {found}, but the checkpoint from {from} was signed for {signed}: an entry before it was changed");
+                self.note(None, what);
+            }
+        }
+    }
+
+    /// The first entry from which a key was in wrong hands, if there is such a key.
+    pub fn doubtful_from(&self) -> Option<Seq> {
+        self.summary().compromised.iter().map(|(_, from)| *from).min()
+    }
+
+    /// Second pass: lists what compromised keys signed since.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn doubt(&mut self, mut batches: Receiver<Batch>) -> Result<()> {
+        let compromised: std::collections::BTreeMap<KeyId, Seq> = self.summary().compromised.into_iter().collect();
+        while let Some(batch) = batches.blocking_recv() {
+            let entries = match batch {
+                Ok(entries) => entries,
+                Err(Unread::Failed(failure)) => return Err(failure),
+                Err(Unread::Damaged { seq, why }) => {
+                    self.note(Some(seq), why);
+                    return Ok(());
+                }
+            };
+            for entry in entries {
+                let Ok(header) = Header::decode(&entry.header) else { continue };
+                let key = signer(&entry.record).filter(|_| header.outcome != Outcome::Malformed);
+                let Some((key, since)) = key.and_then(|key| Some((key, *compromised.get(&key)?))) else { continue };
+                if header.seq >= since && self.in_doubt.len() < IN_DOUBT_MAX {
+                    let kind = header.kind.map_or("none", |kind| kind.name()).to_owned();
+                    let (seq, outcome) = (header.seq, header.outcome);
+                    self.in_doubt.push(InDoubt { seq, key_id: key.to_string(), outcome, kind });
+                }
+            }
+        }
+        Ok(())
+    }
+}

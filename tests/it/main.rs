@@ -1,0 +1,11 @@
+//! The integration tests, one binary. `SEED=…` replays a simulation, `UPDATE_VECTORS=1` writes the test vectors.
+#![forbid(unsafe_code)]
+#![cfg(feature = "node")]
+
+mod harness;
+mod kafka_log;
+mod kafka_node;
+mod log_contract;
+mod node;
+mod rules;
+mod samples;
