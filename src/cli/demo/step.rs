@@ -9,6 +9,8 @@ use crate::{
     event::Micros,
 };
 
+const WIDTH: usize = 92;
+
 /// A line of a step.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,10 +78,11 @@ impl Step {
 
     /// Prints it.
     pub fn print(&self, number: usize) {
-        println!("\n{}  {}", coloured("1", &format!("{number:>2}  {}", self.title)), coloured("2", &self.at));
+        let shown = self.at.strip_suffix(":00Z").unwrap_or(&self.at).replace('T', " ");
+        println!("\n{number:>2}  {}  {}", coloured("36", &shown), coloured("1", &self.title));
         for line in &self.lines {
             match line {
-                Line::Note(text) => println!("      {text}"),
+                Line::Note(text) => wrapped(text).iter().for_each(|line| println!("      {line}")),
                 Line::Check { ok: true, what, .. } => println!("    {} {what}", coloured("32", "ok")),
                 Line::Check { ok: false, what, expected, found } => {
                     println!("    {} {what}", coloured("31", "FAILED"));
@@ -89,4 +92,23 @@ impl Step {
             }
         }
     }
+}
+
+/// Text in lines that fit a terminal; words longer than a line stay whole.
+fn wrapped(text: &str) -> Vec<String> {
+    if text.chars().count() <= WIDTH {
+        return vec![text.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + word.chars().count() < WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {word}")),
+        }
+    }
+    lines
 }

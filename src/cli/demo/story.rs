@@ -84,7 +84,7 @@ pub async fn weekly_retrain(stage: &Stage) -> Step {
         let (file, recorded) = promote_file(stage, "2026-11-14/promotion.yaml", step).await?;
         let seq = recorded.receipt.seq;
         step.expect("recorded as entry 2, the receipt verifies offline", 2, seq);
-        step.note(format!("event digest {} (what the registry points to)", recorded.header.event_digest));
+        step.note(format!("event digest {}", recorded.header.event_digest));
         let key = submit::promotion_key(&file.draft);
         let again = submit::submit(&stage.emitter(), &file.draft, &stage.key).await?;
         step.check(
@@ -120,7 +120,8 @@ pub async fn threshold_change(stage: &Stage) -> Step {
         step.expect("one submission wrote it", 1, wrote.len());
         step.expect(format!("{STORM} callers hold a verified receipt"), STORM, receipts.len());
         step.expect("all of them for the same entry, event digest and key", 1, names.len());
-        step.note(format!("{} submissions got past the front door together and are marked as duplicates", size(stage).await? - seq - 1));
+        let marked = size(stage).await?.saturating_sub(seq + 1);
+        step.note(format!("of the other {}, {marked} reached the log too and stand there as duplicates", STORM - 1));
         step.expect(format!("entry {seq} is current"), entry_or_none(Some(seq)), entry_or_none(current(stage, at).await?));
         Ok(())
     })
@@ -175,8 +176,7 @@ async fn refused(stage: &Stage, file: &Converted, step: &mut Step, what: &str, p
             let failure = Failure::from(status);
             step.expect(what, problems, failure.problems.len());
             for problem in &failure.problems {
-                step.note(format!("{}", problem.field));
-                step.note(format!("    {}", problem.description));
+                step.note(format!("{} {}", problem.field, problem.description));
             }
             step.check(found == failure.problems, "a dry run had said the same", "the same problems", format!("{} problems", found.len()));
         }
