@@ -47,7 +47,10 @@ fn message_attributes(config: &mut Config, scope: &str, message: &DescriptorProt
     for field in &message.field {
         let path = format!("{scope}.{}", field.name());
         if let Some(function) = serializer(field) {
-            config.field_attribute(path, format!("#[serde(serialize_with = \"crate::event::json::{function}\")]"));
+            config.field_attribute(
+                path,
+                format!("#[serde(serialize_with = \"crate::event::json::{function}\")]"),
+            );
         }
     }
 }

@@ -142,7 +142,9 @@ impl Config {
         if !file.exists() {
             return Err(Error::Missing(file, dir.to_path_buf()));
         }
-        let figment = Figment::new().merge(Toml::file_exact(&file)).merge(Env::prefixed(ENV_PREFIX).ignore(&ENV_NOT_CONFIG).split("__"));
+        let figment = Figment::new()
+            .merge(Toml::file_exact(&file))
+            .merge(Env::prefixed(ENV_PREFIX).ignore(&ENV_NOT_CONFIG).split("__"));
         let figment = figment.merge(Serialized::defaults(overrides));
         let config: Self = figment.extract().map_err(|error| Error::Read(error.to_string()))?;
         config.check()?;

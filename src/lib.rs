@@ -8,9 +8,9 @@ pub mod admission;
 #[cfg(feature = "node")]
 pub mod api;
 #[cfg(feature = "node")]
-pub mod clock;
-#[cfg(feature = "node")]
 pub mod cli;
+#[cfg(feature = "node")]
+pub mod clock;
 #[cfg(feature = "node")]
 pub mod config;
 #[cfg(feature = "node")]

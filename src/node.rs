@@ -20,8 +20,7 @@ use crate::{
     ledger::{
         Ledger,
         inflight::Inflight,
-        recover,
-        store,
+        recover, store,
         writer::{Health, Writer},
     },
     log::{self, Log, embedded::Embedded, kafka::Kafka},
@@ -53,7 +52,9 @@ pub enum Error {
     #[error("{0}")]
     Subjects(#[from] subjects::Error),
     /// The front-door key is not one of this ledger's.
-    #[error("the front-door key {0} may not sign for this ledger; add it with an admin act (KeyAdded), or use another")]
+    #[error(
+        "the front-door key {0} may not sign for this ledger; add it with an admin act (KeyAdded), or use another"
+    )]
     FrontDoorKey(Digest),
 }
 
@@ -156,7 +157,8 @@ impl Node {
         let pinned = config.pinned()?;
         let log_key = log_key(dir, config)?;
         let key = keyfile::signing_key(&absolute(dir, &config.keys.front_door))?;
-        let evidence: Arc<dyn EvidenceStore> = Arc::new(evidence_store(dir, config).map_err(Error::Evidence)?);
+        let evidence: Arc<dyn EvidenceStore> =
+            Arc::new(evidence_store(dir, config).map_err(Error::Evidence)?);
         let subjects = Arc::new(subject_records(dir, config)?);
         crate::ledger::recover::bootstrap(dir, &pinned, parts.log.as_ref()).await?;
         let ledger = Arc::new(recover::open(dir, pinned, &log_key, false)?);

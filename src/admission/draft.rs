@@ -7,8 +7,8 @@ use crate::{
         digest::sha256,
         promotion::{Problem, Problems},
         proto::{
-            Answer, Approval, ApprovalDraft, ApprovalRequest, ApprovalRequestDraft, Person, PersonRef, PromotionDraft,
-            Promoted, Routing, SealedClaims, Statement,
+            Answer, Approval, ApprovalDraft, ApprovalRequest, ApprovalRequestDraft, Person, PersonRef,
+            Promoted, PromotionDraft, Routing, SealedClaims, Statement,
         },
         text::{free_text_problem, name_problem, uri_problem},
     },
@@ -66,13 +66,20 @@ pub fn person_rules(p: &mut Problems, at: &str, person: Option<&Person>) {
 fn approval_rules(p: &mut Problems, at: &str, approval: &ApprovalDraft) {
     person_rules(p, &format!("{at}.approver"), approval.approver.as_ref());
     let person = approval.approver.clone().unwrap_or_default();
-    p.add_some(format!("{at}.assertion"), assertion::problem(&approval.assertion, &person.issuer, &person.subject));
+    p.add_some(
+        format!("{at}.assertion"),
+        assertion::problem(&approval.assertion, &person.issuer, &person.subject),
+    );
     for (i, group) in approval.groups.iter().enumerate() {
         p.add_some(format!("{at}.groups[{i}]"), name_problem(group));
     }
     for (i, group) in approval.matched_groups.iter().enumerate() {
         let member = approval.groups.contains(group);
-        p.require(member, format!("{at}.matched_groups[{i}]"), format!("{group:?} is not among the approver's groups"));
+        p.require(
+            member,
+            format!("{at}.matched_groups[{i}]"),
+            format!("{group:?} is not among the approver's groups"),
+        );
     }
     let mut seen = std::collections::BTreeSet::new();
     for (i, answer) in approval.answers.iter().enumerate() {

@@ -12,10 +12,9 @@ use crate::{
         digest,
         promotion::{self, Problem, Problems},
         proto::{
-            AdminAct, Basis, Body, Person, PersonRef, Preconditions, PromotionDraft, Promoted, Receipt, Retired,
-            Revoked, RolledBack, SealedClaims, Slot, Statement, body::Event,
+            AdminAct, Basis, Body, Person, Preconditions, Promoted, PromotionDraft, Receipt, SealedClaims,
+            Slot, body::Event,
         },
-        text::{free_text_problem, name_problem},
     },
     evidence::EvidenceStore,
     identity::subjects::Subjects,
@@ -35,7 +34,7 @@ use super::{
 };
 
 /// How often a record that lost a harmless race (rules version, stale basis) is made anew.
-const ATTEMPTS_MAX: usize = 3;
+pub(super) const ATTEMPTS_MAX: usize = 3;
 
 /// Everything that admission needs.
 pub struct Gateway {
@@ -90,12 +89,14 @@ impl Gateway {
         let date = self.ledger.head().state.date;
         if date > now.saturating_add(CLOCK_DISTANCE_MAX) {
             let behind = (date - now) / 1_000_000;
-            return Some(format!("this node's clock is {behind} s behind the ledger's newest entry; set the clock"));
+            return Some(format!(
+                "this node's clock is {behind} s behind the ledger's newest entry; set the clock"
+            ));
         }
         None
     }
 
-    fn admitting(&self) -> Result<(), Error> {
+    pub(super) fn admitting(&self) -> Result<(), Error> {
         self.not_admitting().map_or(Ok(()), |why| Err(Error::Unavailable(why)))
     }
 
@@ -172,7 +173,11 @@ impl Gateway {
         let absent: Vec<_> = problems.iter().map(|problem| problem.field.clone()).collect();
         let rules = draft::problems(&draft).into_iter().chain(promotion::problems(&promoted, now));
         // Evidence that is not there has no URI and no lock: that is one problem, not three.
-        problems.extend(rules.filter(|problem| !absent.iter().any(|field| problem.field.starts_with(&format!("{field}.")))));
+        problems.extend(
+            rules.filter(|problem| {
+                !absent.iter().any(|field| problem.field.starts_with(&format!("{field}.")))
+            }),
+        );
         problems.sort();
         problems.dedup();
         Ok((draft, problems))
@@ -187,15 +192,24 @@ impl Gateway {
             match self.evidence.stat(&sha256, now).await {
                 Ok(Some(stored)) => {
                     let same = reference.length == 0 || reference.length == stored.length;
-                    p.require(same, format!("{path}.length"), format!("is {}, but the stored bytes have {}", reference.length, stored.length));
+                    p.require(
+                        same,
+                        format!("{path}.length"),
+                        format!("is {}, but the stored bytes have {}", reference.length, stored.length),
+                    );
                     reference.uri = stored.uri;
                     reference.version_id = stored.version_id;
                     reference.length = stored.length;
                     reference.lock = Some(stored.lock);
                 }
-                Ok(None) => p.add(path, format!("no bytes with the SHA-256 {sha256} are stored; upload them first")),
+                Ok(None) => {
+                    p.add(path, format!("no bytes with the SHA-256 {sha256} are stored; upload them first"))
+                }
                 Err(crate::evidence::Error::Damaged(_)) => {
-                    p.add(path, format!("the stored bytes no longer have the SHA-256 {sha256}; tell the operator"));
+                    p.add(
+                        path,
+                        format!("the stored bytes no longer have the SHA-256 {sha256}; tell the operator"),
+                    );
                 }
                 Err(error) => return Err(Error::Unavailable(error.to_string())),
             }
@@ -204,15 +218,16 @@ impl Gateway {
     }
 
     /// The pseudonym of everybody in a draft, with their subject records made durable.
-    fn pseudonyms(&self, claims: &draft::Claims) -> Result<BTreeMap<Identity, Vec<u8>>, Error> {
+    pub(super) fn pseudonyms(&self, claims: &draft::Claims) -> Result<BTreeMap<Identity, Vec<u8>>, Error> {
         let one = |person: &Identity| {
-            let subject = self.subjects.subject(&person.0, &person.1).map_err(|e| Error::Unavailable(e.to_string()))?;
+            let subject =
+                self.subjects.subject(&person.0, &person.1).map_err(|e| Error::Unavailable(e.to_string()))?;
             Ok((person.clone(), subject.id.0.to_vec()))
         };
         tokio::task::block_in_place(|| claims.keys().map(one).collect())
     }
 
-    fn seal(&self, claims: draft::Claims) -> Result<Vec<crate::event::proto::Sealed>, Error> {
+    pub(super) fn seal(&self, claims: draft::Claims) -> Result<Vec<crate::event::proto::Sealed>, Error> {
         let unavailable = |error: crate::identity::subjects::Error| Error::Unavailable(error.to_string());
         let seal_one = |(person, claims): (Identity, SealedClaims)| {
             let subject = self.subjects.subject(&person.0, &person.1).map_err(unavailable)?;
@@ -222,7 +237,7 @@ impl Gateway {
     }
 
     /// The receipt of the event that already holds this idempotency key, if it has the same content.
-    fn recorded(&self, body: &Body) -> Result<Option<Receipt>, Error> {
+    pub(super) fn recorded(&self, body: &Body) -> Result<Option<Receipt>, Error> {
         let Some(key) = Digest::from_slice(&body.idempotency_key) else { return Ok(None) };
         let Some(bound) = self.ledger.store.bound(&key)? else { return Ok(None) };
         if bound.content != content_digest(body) {
@@ -236,7 +251,8 @@ impl Gateway {
     }
 
     fn conflict(&self, seq: Seq, body: &Body) -> Error {
-        let other = self.ledger.store.record(seq).ok().flatten().and_then(|value| canonical::decode(&value).ok());
+        let other =
+            self.ledger.store.record(seq).ok().flatten().and_then(|value| canonical::decode(&value).ok());
         let fields = other.map(|other| differing_fields(&other.body, body)).unwrap_or_default();
         Error::Conflict { seq, fields }
     }
@@ -246,122 +262,25 @@ impl Gateway {
         let state = self.ledger.store.slot(&digest::slot(slot))?;
         if let Some(Event::Promoted(promoted)) = &body.event {
             let current = state.and_then(|state| state.current);
-            let first = promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
+            let first =
+                promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
             let problem = |description: String| {
                 let field = "challenger_comparison.no_incumbent".to_owned();
                 Err(Error::Precondition(Problem { field, description }))
             };
             match (first, current) {
                 (true, Some(seq)) => {
-                    return problem(format!("is true, but entry {seq} is current in this slot; compare with it"));
+                    return problem(format!(
+                        "is true, but entry {seq} is current in this slot; compare with it"
+                    ));
                 }
-                (false, None) => return problem("is false, but nothing is current in this slot; say true".into()),
+                (false, None) => {
+                    return problem("is false, but nothing is current in this slot; say true".into());
+                }
                 _ => {}
             }
         }
         Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at) })
-    }
-
-    /// Takes a promotion back for good.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn revoke(&self, act: SlotAct) -> Result<Receipt, Error> {
-        self.slot_act(act, Kind::Revoked).await
-    }
-
-    /// Takes the current promotion out of service.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn retire(&self, act: SlotAct) -> Result<Receipt, Error> {
-        self.slot_act(act, Kind::Retired).await
-    }
-
-    /// Makes an earlier promotion current again.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn roll_back(&self, act: SlotAct) -> Result<Receipt, Error> {
-        self.slot_act(act, Kind::RolledBack).await
-    }
-
-    async fn slot_act(&self, act: SlotAct, kind: Kind) -> Result<Receipt, Error> {
-        self.admitting()?;
-        let mut p = Problems::default();
-        draft::person_rules(&mut p, "actor", act.actor.as_ref());
-        p.add_some("reason", free_text_problem(&act.reason));
-        p.add_some("request_id", name_problem(&act.request_id));
-        let problems = p.into_sorted();
-        if !problems.is_empty() {
-            return Err(Error::Invalid(problems));
-        }
-        let slot = self.slot_of(act.promoted)?;
-        if act.slot.as_ref().is_some_and(|stated| *stated != slot) {
-            let description = format!("is not the slot of entry {}", act.promoted);
-            return Err(Error::Invalid(vec![Problem { field: "slot".into(), description }]));
-        }
-        let person = act.actor.clone().unwrap_or_default();
-        let identity = (person.issuer.clone(), person.subject.clone());
-        let claims = SealedClaims {
-            issuer: person.issuer.clone(),
-            subject: person.subject.clone(),
-            name: person.name.clone(),
-            statements: vec![Statement { path: "reason".into(), text: act.reason.clone() }],
-            ..SealedClaims::default()
-        };
-        let claims: draft::Claims = [(identity.clone(), claims)].into();
-        let subject_id = self.pseudonyms(&claims)?.remove(&identity).unwrap_or_default();
-        let actor = Some(PersonRef { issuer: person.issuer, subject_id });
-        let (some_slot, seq, request_id) = (Some(slot.clone()), act.promoted, act.request_id.clone());
-        let event = match kind {
-            Kind::RolledBack => Event::RolledBack(RolledBack { slot: some_slot, to_seq: seq, actor, request_id }),
-            Kind::Revoked => Event::Revoked(Revoked { slot: some_slot, promoted_seq: seq, actor, request_id }),
-            _ => Event::Retired(Retired { slot: some_slot, promoted_seq: seq, actor, request_id }),
-        };
-        let key = expected_key(&event).unwrap_or_default();
-        let body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
-        for _ in 0..ATTEMPTS_MAX {
-            if let Some(receipt) = self.recorded(&body)? {
-                return Ok(receipt);
-            }
-            let preconditions = Some(self.eligible(kind, seq, &slot)?);
-            let body = Body { preconditions, sealed: self.seal(claims.clone())?, ..body.clone() };
-            if let Some(receipt) = self.submit(body, &slot.model).await? {
-                return Ok(receipt);
-            }
-        }
-        Err(Error::Raced)
-    }
-
-    /// The slot of a promotion.
-    fn slot_of(&self, seq: Seq) -> Result<Slot, Error> {
-        let promoted = self.ledger.header(seq)?.filter(|header| {
-            header.kind == Some(Kind::Promoted) && header.outcome == Outcome::Accepted
-        });
-        let record = promoted.map(|_| self.ledger.store.record(seq)).transpose()?.flatten();
-        let event = record.and_then(|value| canonical::decode(&value).ok()).and_then(|record| record.body.event);
-        match event {
-            Some(Event::Promoted(promoted)) => Ok(promoted.slot.unwrap_or_default()),
-            _ => Err(Error::NotFound(format!("entry {seq} is not an accepted promotion"))),
-        }
-    }
-
-    /// Whether a promotion may be rolled back to, revoked or retired; the slot as the writer will compare it.
-    fn eligible(&self, kind: Kind, seq: Seq, slot: &Slot) -> Result<Preconditions, Error> {
-        let problem = |description: String| {
-            Err(Error::Precondition(Problem { field: "promoted_seq".into(), description }))
-        };
-        if self.ledger.store.promotion(seq)?.is_some_and(|promotion| promotion.revoked) {
-            return problem(format!("entry {seq} was revoked"));
-        }
-        let state = self.ledger.store.slot(&digest::slot(slot))?;
-        let is_current = state.and_then(|state| state.current) == Some(seq);
-        match kind {
-            Kind::RolledBack if is_current => problem(format!("entry {seq} is current already")),
-            Kind::Retired if !is_current => problem(format!("entry {seq} is not current; nothing to retire")),
-            _ => Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at) }),
-        }
     }
 
     /// Records an act of the administrators. The only call that a node with a wrong clock still takes.
@@ -372,7 +291,8 @@ impl Gateway {
         let invalid = |description: &str| {
             Error::Invalid(vec![Problem { field: "act.statement".into(), description: description.into() }])
         };
-        let statement = canonical::statement(&act).ok_or_else(|| invalid("is not a canonical AdminStatement"))?;
+        let statement =
+            canonical::statement(&act).ok_or_else(|| invalid("is not a canonical AdminStatement"))?;
         let kind = u8::try_from(statement.kind).ok().and_then(Kind::from_number);
         let event = kind.and_then(|kind| canonical::admin_event(kind, act));
         let event = event.ok_or_else(|| invalid("has a kind that is not an admin act"))?;
@@ -385,13 +305,14 @@ impl Gateway {
     }
 
     /// Signs a body, appends it and waits for its entry. `None`: it lost a race that making it anew may win.
-    async fn submit(&self, body: Body, model: &str) -> Result<Option<Receipt>, Error> {
+    pub(super) async fn submit(&self, body: Body, model: &str) -> Result<Option<Receipt>, Error> {
         let head = self.ledger.head();
         let basis = Basis { size: head.state.size(), link: head.state.link.0.to_vec() };
         let body = Body { basis: Some(basis), recorded_at: self.clock.now(), ..body };
         let value = canonical::seal_record(&body, head.state.rules, &self.ledger.pinned, &self.key);
         if value.len() > canonical::RECORD_LEN_MAX {
-            let description = format!("the event has {} bytes; at most {}", value.len(), canonical::RECORD_LEN_MAX);
+            let description =
+                format!("the event has {} bytes; at most {}", value.len(), canonical::RECORD_LEN_MAX);
             return Err(Error::Invalid(vec![Problem { field: String::new(), description }]));
         }
         let prepared = Prepared::new(value.clone());
@@ -419,7 +340,9 @@ impl Gateway {
         let unconfirmed = Error::Unconfirmed(self.confirm_within.as_secs());
         match tokio::time::timeout(self.confirm_within, done).await {
             Ok(Ok(header)) => self.answer(&header, &body),
-            Ok(Err(_)) => Err(Error::Unavailable("this node's writer has stopped; ask another node, or again later".into())),
+            Ok(Err(_)) => Err(Error::Unavailable(
+                "this node's writer has stopped; ask another node, or again later".into(),
+            )),
             Err(_) => Err(unconfirmed),
         }
     }

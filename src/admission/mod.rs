@@ -5,6 +5,7 @@
 
 pub mod draft;
 pub mod gateway;
+mod slot_acts;
 
 use crate::event::promotion::Problem;
 
@@ -26,7 +27,9 @@ pub enum Error {
     #[error("{} {}", .0.field, .0.description)]
     Precondition(Problem),
     /// The slot changed while the request was on its way. Look at the slot and decide anew.
-    #[error("the slot changed while this request was on its way; compare with its current model and decide again")]
+    #[error(
+        "the slot changed while this request was on its way; compare with its current model and decide again"
+    )]
     Raced,
     /// What was asked for does not exist.
     #[error("{0}")]

@@ -63,14 +63,17 @@ impl Auditor {
         if workers.reach(head.state.size(), READ_OWN_WRITES_WITHIN).await {
             Ok(head)
         } else {
-            Err(crate::admission::Error::Unavailable("the projections are behind; see GetStatus".into()).into())
+            Err(crate::admission::Error::Unavailable("the projections are behind; see GetStatus".into())
+                .into())
         }
     }
 
     fn open(&self, record: &[u8]) -> Result<Vec<Opened>, Status> {
         let Ok(record) = canonical::decode(record) else { return Ok(Vec::new()) };
         let subjects = self.subjects.as_ref().ok_or_else(|| {
-            Status::permission_denied("the keys of the subject records are not readable here; ask without unsealing")
+            Status::permission_denied(
+                "the keys of the subject records are not readable here; ask without unsealing",
+            )
         })?;
         let mut opened = Vec::new();
         for sealed in &record.body.sealed {
@@ -91,13 +94,18 @@ fn entry_message(found: &Found, with_record: bool) -> Entry {
 
 #[tonic::async_trait]
 impl AuditorService for Auditor {
-    async fn get_entry(&self, request: Request<GetEntryRequest>) -> Result<Response<GetEntryResponse>, Status> {
+    async fn get_entry(
+        &self,
+        request: Request<GetEntryRequest>,
+    ) -> Result<Response<GetEntryResponse>, Status> {
         let request = request.into_inner();
         let head = self.caught_up().await?;
         let ledger = &self.ledger;
         let seq = match request.by {
             Some(By::Seq(seq)) => Some(seq),
-            Some(By::EventDigest(bytes)) => query::by_event_digest(ledger, &head, &digest("event_digest", &bytes)?)?,
+            Some(By::EventDigest(bytes)) => {
+                query::by_event_digest(ledger, &head, &digest("event_digest", &bytes)?)?
+            }
             Some(By::IdempotencyKey(bytes)) => {
                 query::by_idempotency_key(ledger, &head, &digest("idempotency_key", &bytes)?)?
             }
@@ -115,7 +123,14 @@ impl AuditorService for Auditor {
             Vec::new()
         };
         let entry = Some(entry_message(&found, true));
-        Ok(Response::new(GetEntryResponse { entry, opened, as_of_size: head.state.size() }))
+        let (date, clock_reset) = (found.date, found.clock_reset);
+        Ok(Response::new(GetEntryResponse {
+            entry,
+            opened,
+            as_of_size: head.state.size(),
+            date,
+            clock_reset,
+        }))
     }
 
     async fn list_entries(
@@ -128,7 +143,10 @@ impl AuditorService for Auditor {
         let (filter, before) = filter(&request, self.subjects.as_deref())?;
         let max = if request.page_size == 0 { PAGE_DEFAULT } else { request.page_size.min(PAGE_MAX) };
         let Some(filter) = filter else {
-            return Ok(Response::new(ListEntriesResponse { as_of_size: head.state.size(), ..Default::default() }));
+            return Ok(Response::new(ListEntriesResponse {
+                as_of_size: head.state.size(),
+                ..Default::default()
+            }));
         };
         let (found, next) = query::list(ledger, &head, &filter, before, max as usize)?;
         let listed = |found: &Found| ListedEntry {
@@ -189,7 +207,10 @@ impl AuditorService for Auditor {
         Ok(Response::new(GetCheckpointResponse { checkpoint: self.ledger.head().checkpoint.clone() }))
     }
 
-    async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
+    async fn get_receipt(
+        &self,
+        request: Request<GetReceiptRequest>,
+    ) -> Result<Response<GetReceiptResponse>, Status> {
         let seq = request.into_inner().seq;
         let head = self.ledger.head();
         if seq >= head.state.size() {
@@ -218,8 +239,11 @@ impl AuditorService for Auditor {
             loop {
                 let chunk = store.read(&sha256, offset, CHUNK).await.map(Option::unwrap_or_default);
                 let len = chunk.as_ref().map_or(0, Vec::len);
+                if chunk.is_ok() && len == 0 {
+                    return;
+                }
                 let message = chunk.map(|chunk| ReadEvidenceResponse { chunk }).map_err(Status::from);
-                if len == 0 && message.is_ok() || sender.send(message).await.is_err() || len == 0 {
+                if sender.send(message).await.is_err() || len == 0 {
                     return;
                 }
                 offset += len as u64;
@@ -232,9 +256,13 @@ impl AuditorService for Auditor {
         use std::sync::atomic::Ordering::Relaxed;
         let head = self.ledger.head();
         let state = &head.state;
-        let key = canonical::public_key(&state.log_key).ok_or_else(|| Status::internal("the log key is not valid"))?;
+        let key = canonical::public_key(&state.log_key)
+            .ok_or_else(|| Status::internal("the log key is not valid"))?;
         let counters = &self.ledger.counters;
-        let status = |(view, size): (crate::projection::fold::View, u64)| ProjectionStatus { name: view.name().into(), size };
+        let status = |(view, size): (crate::projection::fold::View, u64)| ProjectionStatus {
+            name: view.name().into(),
+            size,
+        };
         Ok(Response::new(GetStatusResponse {
             origin: state.origin.clone(),
             ledger_id: state.ledger_id.0.to_vec(),
@@ -255,7 +283,12 @@ impl AuditorService for Auditor {
 }
 
 /// Entries from a position on, at least one, bounded by count and bytes.
-pub(super) fn chain_chunk(ledger: &Ledger, from: u64, to: u64, with_records: bool) -> Result<ReadChainResponse, Status> {
+pub(super) fn chain_chunk(
+    ledger: &Ledger,
+    from: u64,
+    to: u64,
+    with_records: bool,
+) -> Result<ReadChainResponse, Status> {
     let headers = ledger.store.headers(from, to.min(from + CHAIN_CHUNK))?;
     let mut entries = Vec::new();
     let mut bytes = 0;
@@ -274,20 +307,24 @@ pub(super) fn chain_chunk(ledger: &Ledger, from: u64, to: u64, with_records: boo
 }
 
 /// The filter in a request; `None` if nothing can match it.
-fn filter(request: &ListEntriesRequest, subjects: Option<&Subjects>) -> Result<(Option<Filter>, Option<u64>), Status> {
+fn filter(
+    request: &ListEntriesRequest,
+    subjects: Option<&Subjects>,
+) -> Result<(Option<Filter>, Option<u64>), Status> {
     let text = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let outcome = match request.outcome.as_str() {
-        "" => None,
-        name => Some(
-            Outcome::ALL.iter().copied().find(|outcome| outcome.name() == name).ok_or_else(|| {
-                invalid_field("outcome", "is none of accepted, duplicate, refused, malformed")
-            })?,
-        ),
-    };
+    let outcome =
+        match request.outcome.as_str() {
+            "" => None,
+            name => Some(Outcome::ALL.iter().copied().find(|outcome| outcome.name() == name).ok_or_else(
+                || invalid_field("outcome", "is none of accepted, duplicate, refused, malformed"),
+            )?),
+        };
     let optional = |field: &str, bytes: &[u8]| (!bytes.is_empty()).then(|| digest(field, bytes)).transpose();
     let before = match request.page_token.as_str() {
         "" => None,
-        token => Some(token.parse().map_err(|_| invalid_field("page_token", "is not one of a previous answer"))?),
+        token => {
+            Some(token.parse().map_err(|_| invalid_field("page_token", "is not one of a previous answer"))?)
+        }
     };
     let dates = match (request.from, request.to) {
         (0, 0) => None,
@@ -301,7 +338,8 @@ fn filter(request: &ListEntriesRequest, subjects: Option<&Subjects>) -> Result<(
             return Err(invalid_field("approver_subject", "issuer and subject of an approver go together"));
         }
         (issuer, subject) => {
-            let denied = || Status::permission_denied("the keys of the subject records are not readable here");
+            let denied =
+                || Status::permission_denied("the keys of the subject records are not readable here");
             let subjects = subjects.ok_or_else(denied)?;
             let found = subjects.existing(issuer, subject).map_err(|e| Status::unavailable(e.to_string()))?;
             match found {

@@ -22,7 +22,10 @@ pub struct Consumer {
 impl ConsumerService for Consumer {
     type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
 
-    async fn subscribe(&self, request: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+    async fn subscribe(
+        &self,
+        request: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
         let SubscribeRequest { from, follow } = request.into_inner();
         let ledger = self.ledger.clone();
         let (sender, stream) = tokio::sync::mpsc::channel(64);

@@ -14,10 +14,11 @@ use crate::{
     event::{
         Digest,
         proto::{
-            CheckPromotionRequest, CheckPromotionResponse, EvidenceDescription, EvidenceRef, Problem, PromoteRequest,
-            PromoteResponse, RetireRequest, RetireResponse, RevokeRequest, RevokeResponse, RollBackRequest,
-            RollBackResponse, StatEvidenceRequest, StatEvidenceResponse, UploadEvidenceRequest, UploadEvidenceResponse,
-            emitter_service_server::EmitterService, upload_evidence_request::Part,
+            CheckPromotionRequest, CheckPromotionResponse, EvidenceDescription, EvidenceRef, Problem,
+            PromoteRequest, PromoteResponse, RetireRequest, RetireResponse, RevokeRequest, RevokeResponse,
+            RollBackRequest, RollBackResponse, StatEvidenceRequest, StatEvidenceResponse,
+            UploadEvidenceRequest, UploadEvidenceResponse, emitter_service_server::EmitterService,
+            upload_evidence_request::Part,
         },
         text::media_type_problem,
     },
@@ -58,7 +59,8 @@ impl EmitterService for Emitter {
     ) -> Result<Response<CheckPromotionResponse>, Status> {
         let draft = request.into_inner().promotion.ok_or_else(|| invalid_field("promotion", "is missing"))?;
         let checked = self.gateway.check(draft).await?;
-        let problem = |p: crate::event::promotion::Problem| Problem { field: p.field, description: p.description };
+        let problem =
+            |p: crate::event::promotion::Problem| Problem { field: p.field, description: p.description };
         Ok(Response::new(CheckPromotionResponse {
             problems: checked.problems.into_iter().map(problem).collect(),
             tier: TIER_HIGHEST.into(),
@@ -68,7 +70,10 @@ impl EmitterService for Emitter {
         }))
     }
 
-    async fn roll_back(&self, request: Request<RollBackRequest>) -> Result<Response<RollBackResponse>, Status> {
+    async fn roll_back(
+        &self,
+        request: Request<RollBackRequest>,
+    ) -> Result<Response<RollBackResponse>, Status> {
         let RollBackRequest { slot, to_seq, actor, reason, request_id } = request.into_inner();
         let act = SlotAct { promoted: to_seq, actor, reason, request_id, slot };
         Ok(Response::new(RollBackResponse { receipt: Some(self.gateway.roll_back(act).await?) }))

@@ -7,8 +7,8 @@ use tonic::{Request, Response, Status};
 use crate::{
     admission::gateway::Gateway,
     event::proto::{
-        GetAdminStateRequest, GetAdminStateResponse, KeyStatus, SubmitStatementRequest, SubmitStatementResponse,
-        operator_service_server::OperatorService,
+        GetAdminStateRequest, GetAdminStateResponse, KeyStatus, SubmitStatementRequest,
+        SubmitStatementResponse, operator_service_server::OperatorService,
     },
 };
 

@@ -23,7 +23,8 @@ fn violations(problems: &[Problem]) -> Vec<FieldViolation> {
 
 /// A request that must be mended: every problem as a field violation.
 pub fn invalid(problems: &[Problem]) -> Status {
-    let lines: Vec<_> = problems.iter().map(|problem| format!("{} {}", problem.field, problem.description)).collect();
+    let lines: Vec<_> =
+        problems.iter().map(|problem| format!("{} {}", problem.field, problem.description)).collect();
     let mut message = lines.join("; ");
     // The details carry everything; headers of HTTP/2 do not take much more than this.
     if let Some((at, _)) = message.char_indices().nth(1000) {
@@ -45,20 +46,24 @@ impl From<Error> for Status {
         match error {
             Error::Invalid(problems) => invalid(&problems),
             Error::Conflict { seq, fields } => {
-                let metadata = HashMap::from([("seq".to_owned(), seq.to_string()), ("fields".into(), fields.join(","))]);
+                let metadata =
+                    HashMap::from([("seq".to_owned(), seq.to_string()), ("fields".into(), fields.join(","))]);
                 let mut details = ErrorDetails::with_error_info("IDEMPOTENCY_CONFLICT", DOMAIN, metadata);
-                let violation = |field: &String| FieldViolation::new(field, "differs from the recorded event");
+                let violation =
+                    |field: &String| FieldViolation::new(field, "differs from the recorded event");
                 details.set_bad_request(fields.iter().map(violation).collect::<Vec<_>>());
                 Self::with_error_details(Code::AlreadyExists, message, details)
             }
             Error::Precondition(problem) => {
-                let violation = PreconditionViolation::new("STATE", problem.field.as_str(), problem.description.as_str());
+                let violation =
+                    PreconditionViolation::new("STATE", problem.field.as_str(), problem.description.as_str());
                 let text = format!("{} {}", problem.field, problem.description);
                 let details = ErrorDetails::with_precondition_failure(vec![violation]);
                 Self::with_error_details(Code::FailedPrecondition, text, details)
             }
             Error::Refused(reason) => {
-                let info = ErrorDetails::with_error_info(reason.name().to_uppercase(), DOMAIN, HashMap::new());
+                let info =
+                    ErrorDetails::with_error_info(reason.name().to_uppercase(), DOMAIN, HashMap::new());
                 Self::with_error_details(Code::FailedPrecondition, message, info)
             }
             Error::Raced => retryable(Code::Aborted, message),
@@ -81,7 +86,9 @@ impl From<evidence::Error> for Status {
     fn from(error: evidence::Error) -> Self {
         let message = error.to_string();
         match error {
-            evidence::Error::Mismatch { .. } | evidence::Error::TooLarge { .. } => invalid_field("description", message),
+            evidence::Error::Mismatch { .. } | evidence::Error::TooLarge { .. } => {
+                invalid_field("description", message)
+            }
             evidence::Error::BrokenOff(_) => retryable(Code::Aborted, message),
             evidence::Error::Damaged(_) => Self::data_loss(message),
             evidence::Error::Unavailable(_) => retryable(Code::Unavailable, message),

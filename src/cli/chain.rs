@@ -89,8 +89,9 @@ fn entries(store: &Store, from: Seq, to: Seq) -> std::result::Result<Vec<StoredE
     if records.len() < len {
         return Err(store::Error::Row(format!("records/{}", from + records.len() as u64)));
     }
-    let entry = |(header, record): ([u8; crate::event::header::HEADER_LEN], Vec<u8>)| {
-        StoredEntry { header: header.to_vec(), record }
+    let entry = |(header, record): ([u8; crate::event::header::HEADER_LEN], Vec<u8>)| StoredEntry {
+        header: header.to_vec(),
+        record,
     };
     Ok(headers.into_iter().zip(records).map(entry).collect())
 }

@@ -6,7 +6,9 @@ use super::output::{Exit, Result};
 
 /// Print shell completions.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  promotion-ledger completions bash > /etc/bash_completion.d/promotion-ledger")]
+#[command(
+    after_help = "Example:\n  promotion-ledger completions bash > /etc/bash_completion.d/promotion-ledger"
+)]
 pub struct Args {
     /// Of which shell
     pub shell: Shell,

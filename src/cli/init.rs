@@ -27,7 +27,9 @@ use super::output::{self, Exit, Failure, Format, Result};
 
 /// Make a new ledger.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger init --dir ledger\n  promotion-ledger init --dir ledger --name ledger.example.bank/credit --time-zone Europe/Berlin\n  promotion-ledger init --dir node-1 --kafka broker-1:9092 --topic promotions")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger init --dir ledger\n  promotion-ledger init --dir ledger --name ledger.example.bank/credit --time-zone Europe/Berlin\n  promotion-ledger init --dir node-1 --kafka broker-1:9092 --topic promotions"
+)]
 pub struct Args {
     /// Directory of the new node; must not exist or be empty
     #[arg(long, default_value = "ledger")]
@@ -84,11 +86,15 @@ pub async fn run(args: Args, format: Format) -> Result {
             println!("Made the ledger {} in {dir}", args.name);
             println!("  ledger_id      {}", made.ledger_id);
             println!("  log key        {}", made.vkey);
-            println!("                 (give this line to auditors: receipts and checkpoints verify with it alone)");
+            println!(
+                "                 (give this line to auditors: receipts and checkpoints verify with it alone)"
+            );
             println!("  configuration  {config}");
             if let Some(path) = admin_key {
                 println!("  admin key      {path}");
-                println!("                 (rules and keys change only with it: move it offline, and back it up)");
+                println!(
+                    "                 (rules and keys change only with it: move it offline, and back it up)"
+                );
             }
             println!("Next: promotion-ledger serve --dir {dir}");
         }
@@ -105,7 +111,8 @@ pub async fn make(args: &Args) -> Result<Made> {
 pub async fn make_at(args: &Args, now: Micros) -> Result<Made> {
     check(args)?;
     let keys = args.dir.join("keys");
-    fs::create_dir_all(&keys).map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", keys.display())))?;
+    fs::create_dir_all(&keys)
+        .map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", keys.display())))?;
     let key_error = |error: keyfile::Error| Failure::new(Exit::Internal, error.to_string());
     let front_door = keyfile::create_signing_key(&keys.join("front-door.pem")).map_err(key_error)?;
     let log_key = keyfile::create_signing_key(&keys.join("log.pem")).map_err(key_error)?;
@@ -120,7 +127,8 @@ pub async fn make_at(args: &Args, now: Micros) -> Result<Made> {
     }
     let body = genesis(args, admin_keys, &front_door, &log_key, now)?;
     let value = canonical::seal_record(&body, 1, &Digest::ZERO, &front_door);
-    let record = canonical::decode(&value).map_err(|reason| Failure::new(Exit::Internal, format!("genesis is malformed: {reason}")))?;
+    let record = canonical::decode(&value)
+        .map_err(|reason| Failure::new(Exit::Internal, format!("genesis is malformed: {reason}")))?;
     let ledger_id = digest::sha256(&record.envelope.body);
     if let (Some(bootstrap), Some(topic)) = (&args.kafka, &args.topic) {
         append_to_kafka(args, bootstrap, topic, &value, &body).await?;
@@ -154,7 +162,10 @@ fn check(args: &Args) -> Result<()> {
     }
     let admins = args.admins.len().max(1);
     if args.admin_quorum == 0 || args.admin_quorum as usize > admins {
-        return Err(Failure::usage(format!("--admin-quorum {} does not fit {admins} administrators", args.admin_quorum)));
+        return Err(Failure::usage(format!(
+            "--admin-quorum {} does not fit {admins} administrators",
+            args.admin_quorum
+        )));
     }
     Ok(())
 }
@@ -162,7 +173,9 @@ fn check(args: &Args) -> Result<()> {
 fn parse_admins(admins: &[String]) -> Result<Vec<Vec<u8>>> {
     let one = |text: &String| {
         let bytes = hex::decode(text).ok().filter(|bytes| canonical::public_key(bytes).is_some());
-        bytes.ok_or_else(|| Failure::usage(format!("--admin {text} is not an Ed25519 public key (64 hexadecimal digits)")))
+        bytes.ok_or_else(|| {
+            Failure::usage(format!("--admin {text} is not an Ed25519 public key (64 hexadecimal digits)"))
+        })
     };
     admins.iter().map(one).collect()
 }
@@ -181,7 +194,8 @@ fn genesis(
     now: Micros,
 ) -> Result<Body> {
     let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|error| Failure::new(Exit::Internal, format!("no random bytes: {error}")))?;
+    getrandom::fill(&mut nonce)
+        .map_err(|error| Failure::new(Exit::Internal, format!("no random bytes: {error}")))?;
     let key = FrontDoorKey {
         public_key: front_door.verifying_key().to_bytes().to_vec(),
         roles: role::DECISION | role::ADMIN_CARRIER | role::OBSERVATION,
@@ -212,7 +226,9 @@ async fn append_to_kafka(args: &Args, bootstrap: &str, topic: &str, value: &[u8]
     let log = kafka::Kafka::open(config, true).await.map_err(unreachable)?;
     // Genesis is written by `init` alone, and only into an empty topic.
     if log.end().await.map_err(unreachable)? != Some(0) {
-        return Err(Failure::usage(format!("the topic {topic} is not empty; a ledger begins on a topic of its own")));
+        return Err(Failure::usage(format!(
+            "the topic {topic} is not empty; a ledger begins on a topic of its own"
+        )));
     }
     let outgoing = Outgoing {
         value: value.to_vec(),

@@ -63,8 +63,12 @@ impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         use tonic_types::StatusExt;
         let exit = match status.code() {
-            Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => Exit::No,
-            Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => Exit::Unreachable,
+            Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => {
+                Exit::No
+            }
+            Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => {
+                Exit::Unreachable
+            }
             _ => Exit::Internal,
         };
         let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
@@ -92,17 +96,32 @@ pub enum Format {
     Json,
 }
 
-/// Prints a JSON document.
+/// Prints a JSON document, on one line.
 pub fn json(value: &impl serde::Serialize) {
-    // A closed pipe is how `| head` ends a command.
-    let _ = serde_json::to_writer(std::io::stdout().lock(), value);
-    println!();
+    let text = serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    line(format_args!("{text}"));
 }
+
+/// Prints a line. Where nobody reads any more (`| head`) the command ends, and that is no failure.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// `println!` by way of [`line`].
+macro_rules! say {
+    ($($arg:tt)*) => { $crate::cli::output::line(format_args!($($arg)*)) };
+}
+pub(super) use say;
 
 /// Prints a failure.
 pub fn failure(failure: &Failure, format: Format) {
     if format == Format::Json {
-        json(&serde_json::json!({ "error": failure.message, "problems": failure.problems, "exit_code": failure.exit as u8 }));
+        json(
+            &serde_json::json!({ "error": failure.message, "problems": failure.problems, "exit_code": failure.exit as u8 }),
+        );
         return;
     }
     eprintln!("error: {}", failure.message);
@@ -124,6 +143,7 @@ pub fn coloured(code: &str, text: &str) -> String {
 
 /// A time in UTC, to the second, as RFC 3339.
 pub fn utc(micros: u64) -> String {
-    let time = i64::try_from(micros / 1_000_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let time =
+        i64::try_from(micros / 1_000_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     time.map_or_else(|| format!("{micros} µs"), |time| time.to_string())
 }

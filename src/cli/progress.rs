@@ -12,7 +12,8 @@ pub fn bar(items: u64, what: &'static str) -> ProgressBar {
     if items < LONG || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len}  {per_sec}  {eta} left");
+    let style =
+        ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len}  {per_sec}  {eta} left");
     let bar = ProgressBar::new(items).with_message(what);
     match style {
         Ok(style) => bar.with_style(style),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tonic::transport::Channel;
 
 use super::{
-    output::{self, Exit, Failure, Format, Result},
+    output::{self, Exit, Failure, Format, Result, say},
     promotion_file::{self, Converted},
     source::connect,
     submit::{self, Emitter, request, retrying},
@@ -19,7 +19,9 @@ use crate::event::{
 
 /// Record a promotion.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger promote -f promotion.yaml\n  promotion-ledger promote -f promotion.yaml --dry-run\n  promotion-ledger promote -f promotion.yaml --receipt receipt.txt --url http://ledger:7420\n\nHashes the files that it names, uploads what the ledger does not have, and submits. Run it again after any\nerror: the same promotion gives one event.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger promote -f promotion.yaml\n  promotion-ledger promote -f promotion.yaml --dry-run\n  promotion-ledger promote -f promotion.yaml --receipt receipt.txt --url http://ledger:7420\n\nHashes the files that it names, uploads what the ledger does not have, and submits. Run it again after any\nerror: the same promotion gives one event."
+)]
 pub struct Args {
     /// The promotion, YAML; paths in it are relative to it
     #[arg(short, long)]
@@ -54,7 +56,10 @@ pub async fn run(args: Args, format: Format) -> Result {
     if let Some(path) = &args.receipt {
         submit::write_receipt(&recorded, path)?;
     }
-    let evidence = format!("{} files sent ({} bytes), {} there already", uploaded.files, uploaded.bytes, uploaded.present);
+    let evidence = format!(
+        "{} files sent ({} bytes), {} there already",
+        uploaded.files, uploaded.bytes, uploaded.present
+    );
     submit::print(&what(&file), &recorded, args.receipt.as_deref(), &[("evidence", evidence)], format);
     Ok(Exit::Ok)
 }
@@ -62,7 +67,8 @@ pub async fn run(args: Args, format: Format) -> Result {
 fn what(file: &Converted) -> String {
     let model = file.draft.model_version.clone().unwrap_or_default();
     let slot = file.draft.slot.clone().unwrap_or_default();
-    let place = [slot.environment, slot.region].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    let place =
+        [slot.environment, slot.region].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
     format!("{} {} in {}", model.name, model.version, place.join("/"))
 }
 
@@ -81,7 +87,10 @@ pub async fn check(channel: &Channel, file: &Converted) -> Result<(Vec<Problem>,
     });
     let answer = answer.await?;
     let mut problems = file.problems.clone();
-    let found = answer.problems.iter().filter(|problem| !coming.contains(&&problem.field) && !file.explains(&problem.field));
+    let found = answer
+        .problems
+        .iter()
+        .filter(|problem| !coming.contains(&&problem.field) && !file.explains(&problem.field));
     problems.extend(found.map(|p| Problem { field: p.field.clone(), description: p.description.clone() }));
     problems.sort();
     Ok((problems, answer))
@@ -97,10 +106,16 @@ async fn dry_run(args: &Args, file: &Converted, format: Format) -> Result {
     if !file.problems.is_empty() {
         let (problems, note) = match checked {
             Ok((problems, _)) => (problems, String::new()),
-            Err(why) => (file.problems.clone(), format!("; the ledger's own checks are missing: {}", why.message)),
+            Err(why) => {
+                (file.problems.clone(), format!("; the ledger's own checks are missing: {}", why.message))
+            }
         };
-        let count = if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
-        return Err(Failure { problems, ..Failure::usage(format!("{name}: {count}, nothing was sent{note}")) });
+        let count =
+            if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+        return Err(Failure {
+            problems,
+            ..Failure::usage(format!("{name}: {count}, nothing was sent{note}"))
+        });
     }
     let (problems, answer) = checked?;
     let exit = if problems.is_empty() { Exit::Ok } else { Exit::No };
@@ -117,17 +132,17 @@ fn print_dry_run(file: &Converted, problems: &[Problem], answer: &CheckPromotion
         }));
     }
     match (problems.len(), answer.recorded_as) {
-        (0, Some(seq)) => println!("{} is recorded already, as entry {seq}: the same content would get its receipt, other content be refused", what(file)),
-        (0, None) => println!("{} would be recorded; nothing was written", what(file)),
-        (1, _) => println!("{} would be refused: 1 problem", what(file)),
-        (n, _) => println!("{} would be refused: {n} problems", what(file)),
+        (0, Some(seq)) => say!("{} is recorded already, as entry {seq}", what(file)),
+        (0, None) => say!("{} would be recorded; nothing was written", what(file)),
+        (1, _) => say!("{} would be refused: 1 problem", what(file)),
+        (n, _) => say!("{} would be refused: {n} problems", what(file)),
     }
     for problem in problems {
-        println!("  {:<44} {}", problem.field, problem.description);
+        say!("  {:<44} {}", problem.field, problem.description);
     }
-    println!("  idempotency key  {key}");
-    println!("  tier             {}", answer.tier);
+    say!("  idempotency key  {key}");
+    say!("  tier             {}", answer.tier);
     for (i, requirement) in answer.requirements.iter().enumerate() {
-        println!("  {:<15}  {requirement}", if i == 0 { "requires" } else { "" });
+        say!("  {:<15}  {requirement}", if i == 0 { "requires" } else { "" });
     }
 }

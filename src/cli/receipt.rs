@@ -12,12 +12,12 @@ use crate::{
 
 use super::{
     event_json,
-    output::{self, Exit, Failure, Format, Result, coloured},
+    output::{self, Exit, Failure, Format, Result, coloured, say},
 };
 
 /// Arguments of `verify --receipt`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct ReceiptArgs {
     /// Check this receipt only; needs --key, and no ledger or network
     #[arg(long, value_name = "FILE", requires = "key")]
     pub receipt: Option<PathBuf>,
@@ -34,7 +34,7 @@ fn read(flag: &str, path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, format: Format) -> Result {
+pub fn run(args: &ReceiptArgs, format: Format) -> Result {
     let (Some(path), Some(key)) = (&args.receipt, &args.key) else {
         return Err(Failure::usage("--receipt and --key go together"));
     };
@@ -46,10 +46,11 @@ pub fn run(args: &Args, format: Format) -> Result {
     };
     let key = LogKey::parse(&key).map_err(|error| Failure::usage(format!("--key: {error}")))?;
     let record = args.record.as_ref().map(|path| read("--record", path)).transpose()?;
-    let checked = Receipt::parse(&text).and_then(|receipt| receipt.verify(&key)).and_then(|(header, checkpoint)| {
-        record.as_ref().map_or(Ok(()), |record| check_record(&header, record))?;
-        Ok((header, checkpoint))
-    });
+    let checked =
+        Receipt::parse(&text).and_then(|receipt| receipt.verify(&key)).and_then(|(header, checkpoint)| {
+            record.as_ref().map_or(Ok(()), |record| check_record(&header, record))?;
+            Ok((header, checkpoint))
+        });
     match checked {
         Ok((header, checkpoint)) => {
             print(&header, &checkpoint, record.as_deref(), format);
@@ -69,13 +70,13 @@ fn print(header: &Header, checkpoint: &Checkpoint, record: Option<&[u8]>, format
         return;
     }
     let kind = header.kind.map_or("unreadable record", |kind| kind.name());
-    println!("{}", coloured("32", "The receipt holds."));
-    println!("  entry         {} of {}: {kind}, {}", header.seq, checkpoint.origin, header.outcome);
-    println!("  recorded at   {}", output::utc(header.recorded_at));
-    println!("  event digest  {}", header.event_digest);
-    println!("  checkpoint    size {}, root {}", checkpoint.size, checkpoint.root);
+    say!("{}", coloured("32", "The receipt holds."));
+    say!("  entry         {} of {}: {kind}, {}", header.seq, checkpoint.origin, header.outcome);
+    say!("  recorded at   {}", output::utc(header.recorded_at));
+    say!("  event digest  {}", header.event_digest);
+    say!("  checkpoint    size {}, root {}", checkpoint.size, checkpoint.root);
     match body {
-        Some(_) => println!("  record        is the one that the entry commits to"),
-        None => println!("  record        not given; compare the event digest with SHA-256 of the event's body"),
+        Some(_) => say!("  record        is the one that the entry commits to"),
+        None => say!("  record        not given; compare the event digest with SHA-256 of the event's body"),
     }
 }

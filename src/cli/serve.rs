@@ -15,7 +15,9 @@ use super::output::{self, Exit, Failure, Format, Result};
 
 /// Run a node.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger serve --dir ledger\n  promotion-ledger serve --dir ledger --listen 127.0.0.1:7500\n\nStops cleanly on SIGINT or SIGTERM. Exits with 4 if it must halt; start it again and it recovers or says why not.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger serve --dir ledger\n  promotion-ledger serve --dir ledger --listen 127.0.0.1:7500\n\nStops cleanly on SIGINT or SIGTERM. Exits with 4 if it must halt; start it again and it recovers or says why not."
+)]
 pub struct Args {
     /// Directory of the node, made by `init`
     #[arg(long, default_value = "ledger")]
@@ -43,9 +45,13 @@ pub async fn run(args: Args, format: Format) -> Result {
         config::Error::Missing(..) => Failure::usage(error.to_string()),
         error => Failure::usage(error.to_string()),
     })?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     let listener = server::bind(config.listen).await.map_err(|error| {
-        Failure::new(Exit::Internal, format!("cannot listen on {}: {error}; choose another with --listen", config.listen))
+        Failure::new(
+            Exit::Internal,
+            format!("cannot listen on {}: {error}; choose another with --listen", config.listen),
+        )
     })?;
     let node = Arc::new(Node::open(&args.dir, &config).await.map_err(failed)?);
     let address = listener.local_addr().map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -89,7 +95,12 @@ fn announce(node: &Node, address: SocketAddr, format: Format) {
             "listening": address.to_string(), "origin": state.origin, "ledger_id": state.ledger_id.to_string(), "size": state.size(),
         })),
         Format::Text => {
-            println!("{} listening on http://{address}, {} entries, ledger_id {}", state.origin, state.size(), state.ledger_id);
+            println!(
+                "{} listening on http://{address}, {} entries, ledger_id {}",
+                state.origin,
+                state.size(),
+                state.ledger_id
+            );
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::event::proto::{Person, Receipt, RetireRequest, RevokeRequest, RollBac
 
 /// Which promotion, who, why.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger rollback 41 --reason \"v14 declines too many\" --actor-issuer https://idp.example.bank --actor-subject u-1001\n  promotion-ledger revoke 42 --reason \"wrong dataset\" --actor-issuer https://idp.example.bank --actor-subject u-2001\n\nThe reason is sealed with the data of the person who gives it.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger rollback 41 --reason \"v14 declines too many\" --actor-issuer https://idp.example.bank --actor-subject u-1001\n  promotion-ledger revoke 42 --reason \"wrong dataset\" --actor-issuer https://idp.example.bank --actor-subject u-2001\n\nThe reason is sealed with the data of the person who gives it."
+)]
 pub struct Args {
     /// seq of the Promoted entry
     pub seq: u64,
@@ -63,9 +65,10 @@ pub async fn run(act: Act, args: Args, format: Format) -> Result {
     let answer = retrying(|| call(act, emitter.clone(), &args, request_id.clone())).await;
     let again = |failure: Failure| match failure.exit {
         // It may have happened: who asks again with this id learns it, and does nothing twice.
-        Exit::Unreachable => {
-            Failure { message: format!("{}; ask again with --request-id {request_id}", failure.message), ..failure }
-        }
+        Exit::Unreachable => Failure {
+            message: format!("{}; ask again with --request-id {request_id}", failure.message),
+            ..failure
+        },
         _ => failure,
     };
     let recorded = submit::verified(answer.map_err(|status| again(status.into()))?, &key)?;
@@ -111,6 +114,7 @@ async fn call(
 
 fn random_id() -> Result<String> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::new(Exit::Internal, format!("no random bytes: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::new(Exit::Internal, format!("no random bytes: {error}")))?;
     Ok(hex::encode(bytes))
 }

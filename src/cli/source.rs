@@ -8,10 +8,11 @@ use crate::{
     api::auditor::Auditor,
     config::Config,
     event::proto::{
-        AsOfRequest, AsOfResponse, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest, GetEntryResponse,
-        GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse, ListEntriesRequest,
-        ListEntriesResponse, ReadChainRequest, ReadChainResponse, ReadEvidenceRequest, ReadEvidenceResponse,
-        auditor_service_client::AuditorServiceClient, auditor_service_server::AuditorService,
+        AsOfRequest, AsOfResponse, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest,
+        GetEntryResponse, GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse,
+        ListEntriesRequest, ListEntriesResponse, ReadChainRequest, ReadChainResponse, ReadEvidenceRequest,
+        ReadEvidenceResponse, auditor_service_client::AuditorServiceClient,
+        auditor_service_server::AuditorService,
     },
     node,
 };
@@ -39,7 +40,8 @@ pub struct SourceArgs {
 /// Exit code 3 if it cannot be reached.
 pub async fn connect(url: Option<&str>) -> Result<Channel> {
     let url = url.unwrap_or(URL_DEFAULT).to_owned();
-    let endpoint = Channel::from_shared(url.clone()).map_err(|error| Failure::usage(format!("--url {url}: {error}")))?;
+    let endpoint =
+        Channel::from_shared(url.clone()).map_err(|error| Failure::usage(format!("--url {url}: {error}")))?;
     endpoint.tcp_nodelay(true).connect_timeout(std::time::Duration::from_secs(5)).connect().await.map_err(|_| {
         Failure::new(Exit::Unreachable, format!("no node answers at {url}; start one with `promotion-ledger serve --dir DIR`, or give --url"))
     })
@@ -54,7 +56,8 @@ pub enum Source {
 }
 
 /// A stream of messages from either source.
-pub type Messages<T> = std::pin::Pin<Box<dyn tokio_stream::Stream<Item = std::result::Result<T, Status>> + Send>>;
+pub type Messages<T> =
+    std::pin::Pin<Box<dyn tokio_stream::Stream<Item = std::result::Result<T, Status>> + Send>>;
 
 macro_rules! unary {
     ($($(#[$meta:meta])* $name:ident($request:ty) -> $response:ty;)+) => {
@@ -81,9 +84,12 @@ impl Source {
                 Ok(Self::Node(AuditorServiceClient::new(channel).max_decoding_message_size(64 << 20)))
             }
             Some(dir) => {
-                let config = Config::load(dir, serde_json::Map::new()).map_err(|error| Failure::usage(error.to_string()))?;
+                let config = Config::load(dir, serde_json::Map::new())
+                    .map_err(|error| Failure::usage(error.to_string()))?;
                 let opened = node::stopped(dir, &config);
-                Ok(Self::Dir(Box::new(opened.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?)))
+                Ok(Self::Dir(Box::new(
+                    opened.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?,
+                )))
             }
         }
     }
@@ -107,7 +113,10 @@ impl Source {
     ///
     /// # Errors
     /// Of the call.
-    pub async fn read_chain(&self, request: ReadChainRequest) -> std::result::Result<Messages<ReadChainResponse>, Status> {
+    pub async fn read_chain(
+        &self,
+        request: ReadChainRequest,
+    ) -> std::result::Result<Messages<ReadChainResponse>, Status> {
         Ok(match self {
             Self::Node(client) => Box::pin(client.clone().read_chain(request).await?.into_inner()),
             Self::Dir(auditor) => auditor.read_chain(Request::new(request)).await?.into_inner(),

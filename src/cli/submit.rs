@@ -4,13 +4,13 @@ use std::{future::Future, path::Path, time::Duration};
 
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
-use super::output::{self, Exit, Failure, Format, Result};
+use super::output::{self, Exit, Failure, Format, Result, say};
 use crate::{
     event::{
-        Digest, Header, Outcome,
-        digest,
+        Digest, Header, Outcome, digest,
         proto::{
-            GetStatusRequest, PromoteRequest, PromotionDraft, Receipt, auditor_service_client::AuditorServiceClient,
+            GetStatusRequest, PromoteRequest, PromotionDraft, Receipt,
+            auditor_service_client::AuditorServiceClient,
         },
     },
     proof::{checkpoint::LogKey, receipt},
@@ -106,7 +106,9 @@ pub async fn submit(emitter: &Emitter<Channel>, draft: &PromotionDraft, key: &Lo
     let recorded = verified(answer.await?.receipt, key)?;
     let expected = promotion_key(draft);
     if recorded.receipt.idempotency_key != expected.0 {
-        return Err(distrust(&format!("it is for another promotion than the one that was sent ({expected})")));
+        return Err(distrust(&format!(
+            "it is for another promotion than the one that was sent ({expected})"
+        )));
     }
     Ok(recorded)
 }
@@ -151,7 +153,10 @@ pub fn verified(receipt: Option<Receipt>, key: &LogKey) -> Result<Recorded> {
 pub fn write_receipt(recorded: &Recorded, path: &Path) -> Result<()> {
     std::fs::write(path, &recorded.receipt.tlog_proof).map_err(|error| {
         let seq = recorded.receipt.seq;
-        Failure::new(Exit::Internal, format!("entry {seq} is recorded, but {} cannot be written: {error}", path.display()))
+        Failure::new(
+            Exit::Internal,
+            format!("entry {seq} is recorded, but {} cannot be written: {error}", path.display()),
+        )
     })
 }
 
@@ -171,15 +176,15 @@ pub fn print(what: &str, recorded: &Recorded, file: Option<&Path>, extra: &[(&st
         return output::json(&value);
     }
     let done = if receipt.duplicate { "was recorded already" } else { "recorded" };
-    println!("{what} {done} as entry {}", receipt.seq);
-    println!("  event digest     {event}");
-    println!("  idempotency key  {key}");
-    println!("  recorded at      {}", output::utc(recorded.header.recorded_at));
-    println!("  receipt          verified against the log key, {} entries", recorded.size);
+    say!("{what} {done} as entry {}", receipt.seq);
+    say!("  event digest     {event}");
+    say!("  idempotency key  {key}");
+    say!("  recorded at      {}", output::utc(recorded.header.recorded_at));
+    say!("  receipt          verified against the log key, {} entries", recorded.size);
     for (name, text) in extra {
-        println!("  {name:<15}  {text}");
+        say!("  {name:<15}  {text}");
     }
     if let Some(file) = file {
-        println!("  receipt file     {file}");
+        say!("  receipt file     {file}");
     }
 }

@@ -46,7 +46,10 @@ pub async fn missing<'a>(emitter: &Emitter<Channel>, uploads: &'a [Upload]) -> R
             Ok(stat) if stat.present => {}
             Ok(_) => missing.push(upload),
             Err(status) if status.code() == Code::DataLoss => {
-                return Err(Failure::new(Exit::Internal, format!("{}; tell the operator of the ledger", status.message())));
+                return Err(Failure::new(
+                    Exit::Internal,
+                    format!("{}; tell the operator of the ledger", status.message()),
+                ));
             }
             Err(status) => return Err(status.into()),
         }
@@ -78,9 +81,10 @@ pub async fn upload_missing(emitter: &Emitter<Channel>, uploads: &[Upload]) -> R
 fn refused(upload: &Upload, status: &tonic::Status) -> Failure {
     let path = upload.path.display();
     match status.code() {
-        Code::InvalidArgument => {
-            Failure::usage(format!("{path} changed while it was being sent: {}; promote again", status.message()))
-        }
+        Code::InvalidArgument => Failure::usage(format!(
+            "{path} changed while it was being sent: {}; promote again",
+            status.message()
+        )),
         Code::NotFound => Failure::usage(format!("{path}: {}", status.message())),
         _ => {
             let failure = Failure::from(status.clone());

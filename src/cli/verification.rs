@@ -144,7 +144,9 @@ impl Verification {
             match batch {
                 Ok(entries) => self.batch(entries, &mut replay)?,
                 Err(Unread::Failed(failure)) => return Err(failure),
-                Err(Unread::Damaged { seq, why }) => self.note(Some(seq), format!("it cannot be read: {why}")),
+                Err(Unread::Damaged { seq, why }) => {
+                    self.note(Some(seq), format!("it cannot be read: {why}"))
+                }
             }
             bar.set_position(self.verifier.size());
             if self.found.is_some() {
@@ -158,7 +160,9 @@ impl Verification {
         let size = self.verifier.size();
         if let Some(ahead) = self.checkpoints.iter().find(|named| named.checkpoint.size > size) {
             let (from, signed) = (&ahead.from, ahead.checkpoint.size);
-            let what = format!("the ledger ends after {size} entries, but the checkpoint from {from} was signed for {signed}: its end was cut off");
+            let what = format!(
+                "the ledger ends after {size} entries, but the checkpoint from {from} was signed for {signed}: its end was cut off"
+            );
             self.note(None, what);
         }
         match replay.map_or(Ok(()), |replay| replay.finish()) {
@@ -171,7 +175,8 @@ impl Verification {
     fn batch<P: Past>(&mut self, mut rest: Vec<StoredEntry>, replay: &mut Option<Replay<P>>) -> Result<()> {
         while !rest.is_empty() && self.found.is_none() {
             let base = self.verifier.size();
-            let sizes = self.checkpoints.iter().map(|named| named.checkpoint.size).filter(|size| *size > base);
+            let sizes =
+                self.checkpoints.iter().map(|named| named.checkpoint.size).filter(|size| *size > base);
             let len = sizes.min().map_or(rest.len(), |size| rest.len().min((size - base) as usize));
             let later = rest.split_off(len);
             self.part(std::mem::replace(&mut rest, later), replay)?;
@@ -210,13 +215,16 @@ impl Verification {
 
     fn checkpoints_here(&mut self) {
         let size = self.verifier.size();
-        let here: Vec<_> = self.checkpoints.iter().filter(|named| named.checkpoint.size == size).cloned().collect();
+        let here: Vec<_> =
+            self.checkpoints.iter().filter(|named| named.checkpoint.size == size).cloned().collect();
         for named in here {
             if self.verifier.agrees_with(&named.checkpoint) {
                 self.agreed.push(named);
             } else {
                 let (from, found, signed) = (&named.from, self.verifier.root(), named.checkpoint.root);
-                let what = format!("at size {size} the root is {found}, but the checkpoint from {from} was signed for {signed}: an entry before it was changed");
+                let what = format!(
+                    "at size {size} the root is {found}, but the checkpoint from {from} was signed for {signed}: an entry before it was changed"
+                );
                 self.note(None, what);
             }
         }
@@ -232,7 +240,8 @@ impl Verification {
     /// # Errors
     /// If it cannot be read.
     pub fn doubt(&mut self, mut batches: Receiver<Batch>) -> Result<()> {
-        let compromised: std::collections::BTreeMap<KeyId, Seq> = self.summary().compromised.into_iter().collect();
+        let compromised: std::collections::BTreeMap<KeyId, Seq> =
+            self.summary().compromised.into_iter().collect();
         while let Some(batch) = batches.blocking_recv() {
             let entries = match batch {
                 Ok(entries) => entries,
@@ -245,7 +254,9 @@ impl Verification {
             for entry in entries {
                 let Ok(header) = Header::decode(&entry.header) else { continue };
                 let key = signer(&entry.record).filter(|_| header.outcome != Outcome::Malformed);
-                let Some((key, since)) = key.and_then(|key| Some((key, *compromised.get(&key)?))) else { continue };
+                let Some((key, since)) = key.and_then(|key| Some((key, *compromised.get(&key)?))) else {
+                    continue;
+                };
                 if header.seq >= since && self.in_doubt.len() < IN_DOUBT_MAX {
                     let kind = header.kind.map_or("none", |kind| kind.name()).to_owned();
                     let (seq, outcome) = (header.seq, header.outcome);

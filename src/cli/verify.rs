@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     chain,
-    output::{self, Exit, Failure, Format, Result, coloured},
+    output::{self, Exit, Failure, Format, Result, coloured, say},
     progress, receipt,
     source::{Source, SourceArgs},
     verification::{self, Depth, Named, Verification},
@@ -31,7 +31,9 @@ const IN_DOUBT_SHOWN: usize = 20;
 
 /// Recompute the ledger from genesis, or check a receipt.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger verify --dir ledger --ledger-id 5f…e1\n  promotion-ledger verify --url http://127.0.0.1:7420 --depth signatures --checkpoint kept.txt\n  promotion-ledger verify --receipt receipt.txt --key 'ledger.example.bank/credit+1a2b3c4d+AbC…'\n\nWithout --ledger-id a directory is compared with the ledger_id in its configuration, a node with nothing:\ncompare the one that is printed with the one you know. With --url and --depth rules, memory grows by about\n300 bytes for each entry; everything else takes the same memory however long the ledger is.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger verify --dir ledger --ledger-id 5f…e1\n  promotion-ledger verify --url http://127.0.0.1:7420 --depth signatures --checkpoint kept.txt\n  promotion-ledger verify --receipt receipt.txt --key 'ledger.example.bank/credit+1a2b3c4d+AbC…'\n\nWithout --ledger-id a directory is compared with the ledger_id in its configuration, a node with nothing:\ncompare the one that is printed with the one you know. With --url and --depth rules, memory grows by about\n300 bytes for each entry; everything else takes the same memory however long the ledger is."
+)]
 pub struct Args {
     #[command(flatten)]
     source: SourceArgs,
@@ -48,7 +50,7 @@ pub struct Args {
     #[arg(long)]
     threads: Option<usize>,
     #[command(flatten)]
-    receipt: receipt::Args,
+    receipt: receipt::ReceiptArgs,
 }
 
 /// What to verify with.
@@ -81,7 +83,8 @@ pub async fn run(args: Args, format: Format) -> Result {
 
 fn given(args: &Args) -> Result<Given> {
     let pinned = args.ledger_id.as_deref().map(|text| {
-        Digest::from_hex(text).ok_or_else(|| Failure::usage(format!("--ledger-id {text} is not 64 hexadecimal digits")))
+        Digest::from_hex(text)
+            .ok_or_else(|| Failure::usage(format!("--ledger-id {text} is not 64 hexadecimal digits")))
     });
     let kept = args.checkpoint.as_ref().map(|path| {
         let read = std::fs::read_to_string(path).map(|note| (path.display().to_string(), note));
@@ -96,7 +99,10 @@ fn given(args: &Args) -> Result<Given> {
 fn directory(dir: &Path, given: &mut Given) -> Result<Verification> {
     let path = dir.join("ledger");
     if !path.is_dir() {
-        return Err(Failure::usage(format!("{} holds no ledger; give the directory of a node", dir.display())));
+        return Err(Failure::usage(format!(
+            "{} holds no ledger; give the directory of a node",
+            dir.display()
+        )));
     }
     if given.pinned.is_none() && dir.join(FILE_NAME).exists() {
         let config = Config::load(dir, serde_json::Map::new()).and_then(|config| config.pinned());
@@ -115,7 +121,8 @@ fn directory(dir: &Path, given: &mut Given) -> Result<Verification> {
     let first = chain::from_store(&store, 0, size.min(1)).blocking_recv();
     let genesis = verification::genesis(first, given.pinned);
     if let Some((_, key)) = &genesis {
-        let published = CheckpointFile::largest(dir, key).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        let published = CheckpointFile::largest(dir, key)
+            .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
         let named = |checkpoint| Named { from: "the node's directory".into(), checkpoint };
         done.checkpoints.extend(published.map(named));
         if let Some((from, note)) = &given.kept {
@@ -164,9 +171,7 @@ async fn node(args: &SourceArgs, given: &Given) -> Result<Verification> {
 }
 
 fn json(done: &Verification, pinned: Option<Digest>) {
-    let checkpoint = |named: &Named| {
-        serde_json::json!({ "from": named.from, "size": named.checkpoint.size, "root": named.checkpoint.root.to_string() })
-    };
+    let checkpoint = |named: &Named| serde_json::json!({ "from": named.from, "size": named.checkpoint.size, "root": named.checkpoint.root.to_string() });
     output::json(&serde_json::json!({
         "verified": done.found.is_none(),
         "found": done.found,
@@ -187,42 +192,59 @@ fn text(done: &Verification, pinned: Option<Digest>) {
     let summary = done.summary();
     let seconds = done.took().as_secs_f64().max(1e-6);
     match &done.found {
-        None => println!("{} {} entries, from genesis on.", coloured("32", "The ledger holds:"), summary.entries),
+        None => say!("{} {} entries, from genesis on.", coloured("32", "The ledger holds:"), summary.entries),
         Some(found) => {
             let entry = found.seq.map(|seq| format!("entry {seq}: ")).unwrap_or_default();
-            println!("{} {entry}{}", coloured("31", "The ledger does not hold:"), found.what);
-            println!("Before that, {} entries were found good.", summary.entries.min(found.seq.unwrap_or(u64::MAX)));
+            say!("{} {entry}{}", coloured("31", "The ledger does not hold:"), found.what);
+            say!(
+                "Before that, {} entries were found good.",
+                summary.entries.min(found.seq.unwrap_or(u64::MAX))
+            );
         }
     }
     if let Some((id, key)) = done.verifier.ledger_id().zip(done.verifier.log_key()) {
         let known = if pinned.is_some() { "as expected" } else { "compare it with the one you know" };
-        println!("  ledger       {}, ledger_id {id} ({known})", key.origin);
+        say!("  ledger       {}, ledger_id {id} ({known})", key.origin);
     }
     let mb = summary.record_bytes as f64 / 1e6;
-    println!("  records      {mb:.2} MB in {seconds:.2} s: {:.1} MB/s, {:.0} entries/s", mb / seconds, summary.entries as f64 / seconds);
+    say!(
+        "  records      {mb:.2} MB in {seconds:.2} s: {:.1} MB/s, {:.0} entries/s",
+        mb / seconds,
+        summary.entries as f64 / seconds
+    );
     match done.depth {
-        Depth::Hashes => println!("  signatures   not checked (--depth hashes)"),
-        _ => println!("  signatures   {} good", summary.signatures),
+        Depth::Hashes => say!("  signatures   not checked (--depth hashes)"),
+        _ => say!("  signatures   {} good", summary.signatures),
     }
     let [accepted, duplicate, refused, malformed] = summary.outcomes;
     let derived = if done.depth == Depth::Rules { ", each derived again by the rules" } else { "" };
-    println!("  outcomes     {accepted} accepted, {duplicate} duplicate, {refused} refused, {malformed} malformed{derived}");
+    say!(
+        "  outcomes     {accepted} accepted, {duplicate} duplicate, {refused} refused, {malformed} malformed{derived}"
+    );
     for named in &done.agreed {
         let checkpoint = &named.checkpoint;
-        println!("  checkpoint   from {}: size {}, root {}, signed by the log key of genesis", named.from, checkpoint.size, checkpoint.root);
+        say!(
+            "  checkpoint   from {}: size {}, root {}, signed by the log key of genesis",
+            named.from,
+            checkpoint.size,
+            checkpoint.root
+        );
     }
     if done.agreed.is_empty() && done.found.is_none() {
-        println!("  checkpoint   none was there: nothing says that this is the end; give one with --checkpoint");
+        say!("  checkpoint   none was there: nothing says that this is the end; give one with --checkpoint");
     }
-    println!("  head link    {}", done.verifier.link());
+    say!("  head link    {}", done.verifier.link());
     for (key, since) in &summary.compromised {
         let listed = done.in_doubt.iter().filter(|entry| entry.key_id == key.to_string());
-        println!("  {} the key {key} was in wrong hands from entry {since} on; since then it signed:", coloured("33", "in doubt"));
+        say!(
+            "  {} the key {key} was in wrong hands from entry {since} on; since then it signed:",
+            coloured("33", "in doubt")
+        );
         for entry in listed.clone().take(IN_DOUBT_SHOWN) {
-            println!("               entry {}: {}, {}", entry.seq, entry.kind, entry.outcome);
+            say!("               entry {}: {}, {}", entry.seq, entry.kind, entry.outcome);
         }
         if let Some(more) = listed.count().checked_sub(IN_DOUBT_SHOWN).filter(|more| *more > 0) {
-            println!("               and {more} more (all with --format json)");
+            say!("               and {more} more (all with --format json)");
         }
     }
 }

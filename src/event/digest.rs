@@ -76,7 +76,14 @@ pub fn slot(slot: &Slot) -> Digest {
 }
 
 /// The promotion key: idempotency key of a promotion (design section 2).
-pub fn promotion_key(slot: &Slot, artifact: &[u8], registry_uri: &str, version: &str, system: &str, id: &str) -> Digest {
+pub fn promotion_key(
+    slot: &Slot,
+    artifact: &[u8],
+    registry_uri: &str,
+    version: &str,
+    system: &str,
+    id: &str,
+) -> Digest {
     let slot = slot_parts(slot);
     let rest = [artifact, registry_uri.as_bytes(), version.as_bytes(), system.as_bytes(), id.as_bytes()];
     tagged(TAG_PROMOTION_KEY, slot.iter().map(Vec::as_slice).chain(rest))

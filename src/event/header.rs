@@ -145,8 +145,8 @@ mod tests {
     fn any_header() -> impl Strategy<Value = Header> {
         let small = (0..=32u8, 1..=4u8, 0..=1u8, 0..Reason::ALL.len(), any::<u16>(), any::<u32>());
         let large = (any::<u64>(), any::<u64>(), prop::option::of(0..u64::MAX), any::<[[u8; 32]; 4]>());
-        (small, large).prop_map(|((kind, outcome, flags, reason, rules, record_len), (seq, recorded_at, refers_to, d))| {
-            Header {
+        (small, large).prop_map(
+            |((kind, outcome, flags, reason, rules, record_len), (seq, recorded_at, refers_to, d))| Header {
                 kind: Kind::from_number(kind),
                 outcome: Outcome::from_number(outcome).unwrap(),
                 flags,
@@ -160,8 +160,8 @@ mod tests {
                 record_digest: Digest(d[1]),
                 event_digest: Digest(d[2]),
                 state_root: Digest(d[3]),
-            }
-        })
+            },
+        )
     }
 
     proptest! {
@@ -188,12 +188,19 @@ mod tests {
     fn rejects_unknown_values_by_field() {
         let good = [1u8, 18, 1, 0].into_iter().chain([0; 164]).collect::<Vec<_>>();
         assert!(Header::decode(&good).is_ok());
-        for (at, value, field) in
-            [(0, 2, "version"), (1, 33, "kind"), (2, 0, "outcome"), (3, 2, "flags"), (4, 9, "reason"), (15, 1, "zero")]
-        {
+        for (at, value, field) in [
+            (0, 2, "version"),
+            (1, 33, "kind"),
+            (2, 0, "outcome"),
+            (3, 2, "flags"),
+            (4, 9, "reason"),
+            (15, 1, "zero"),
+        ] {
             let mut bad = good.clone();
             bad[at] = value;
-            let Err(Error::Field { field: named, .. }) = Header::decode(&bad) else { panic!("{field} accepted") };
+            let Err(Error::Field { field: named, .. }) = Header::decode(&bad) else {
+                panic!("{field} accepted")
+            };
             assert_eq!(named, field);
         }
         assert_eq!(Header::decode(&good[1..]), Err(Error::Length(167)));

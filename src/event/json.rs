@@ -18,7 +18,12 @@ pub fn hex_list<S: Serializer>(list: &[Vec<u8>], serializer: S) -> Result<S::Ok,
     out.end()
 }
 
-fn name<S: Serializer>(serializer: S, number: i32, name: Option<&str>, prefix: &str) -> Result<S::Ok, S::Error> {
+fn name<S: Serializer>(
+    serializer: S,
+    number: i32,
+    name: Option<&str>,
+    prefix: &str,
+) -> Result<S::Ok, S::Error> {
     match name.and_then(|name| name.strip_prefix(prefix)) {
         Some(name) => serializer.serialize_str(&name.to_lowercase()),
         None => serializer.serialize_i32(number),

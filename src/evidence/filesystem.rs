@@ -64,7 +64,12 @@ impl Filesystem {
     }
 
     fn stored(&self, sha256: &Digest, length: u64, now: Micros) -> Stored {
-        Stored { uri: format!("evidence:sha256:{sha256}"), version_id: String::new(), length, lock: Self::lock_proof(now) }
+        Stored {
+            uri: format!("evidence:sha256:{sha256}"),
+            version_id: String::new(),
+            length,
+            lock: Self::lock_proof(now),
+        }
     }
 
     /// Length of the bytes under a digest, after making sure that they have it.
@@ -159,7 +164,12 @@ impl Drop for Incoming {
 
 #[tonic::async_trait]
 impl EvidenceStore for Filesystem {
-    async fn put(&self, description: &Description, mut chunks: Chunks<'_>, now: Micros) -> Result<Stored, Error> {
+    async fn put(
+        &self,
+        description: &Description,
+        mut chunks: Chunks<'_>,
+        now: Micros,
+    ) -> Result<Stored, Error> {
         if description.length > LENGTH_MAX {
             return Err(Error::TooLarge { length: description.length, max: LENGTH_MAX });
         }
@@ -170,7 +180,8 @@ impl EvidenceStore for Filesystem {
             let chunk = chunk?;
             length += chunk.len() as u64;
             if length > description.length {
-                let (found, expected) = (format!("more than {} bytes", description.length), description.length);
+                let (found, expected) =
+                    (format!("more than {} bytes", description.length), description.length);
                 return Err(Error::Mismatch { found, expected: format!("{expected} bytes") });
             }
             hasher.update(&chunk);

@@ -67,7 +67,9 @@ pub enum Error {
     #[error("the store of subject records is unavailable: {0}")]
     Io(#[from] io::Error),
     /// A record that the wrap key does not open.
-    #[error("the subject record {0} cannot be opened: it is damaged, or the wrap key is not the one it was made with")]
+    #[error(
+        "the subject record {0} cannot be opened: it is damaged, or the wrap key is not the one it was made with"
+    )]
     Wrapped(String),
     /// Sealing or opening failed.
     #[error("sealed item of subject {0} cannot be opened: it was changed, or belongs to another ledger")]
@@ -85,7 +87,9 @@ fn random<const N: usize>() -> Result<[u8; N], Error> {
 
 fn encrypt(key: &[u8; 32], nonce: &[u8; NONCE_LEN], plain: &[u8], aad: &[u8]) -> Vec<u8> {
     let cipher = XChaCha20Poly1305::new(&(*key).into());
-    cipher.encrypt(&(*nonce).into(), Payload { msg: plain, aad }).expect("the plaintext is far below the cipher's limit")
+    cipher
+        .encrypt(&(*nonce).into(), Payload { msg: plain, aad })
+        .expect("the plaintext is far below the cipher's limit")
 }
 
 fn decrypt(key: &[u8; 32], nonce: &[u8], cipher: &[u8], aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -202,8 +206,11 @@ impl Subjects {
     /// [`Error::Sealed`] if the item is not what its commitment says.
     pub fn unseal(&self, sealed: &Sealed, ledger_id: &Digest) -> Result<Option<SealedClaims>, Error> {
         let id = Digest::from_slice(&sealed.subject_id).unwrap_or_default();
-        let Some((_, key)) = self.unwrap_file(&self.dir.join("ids").join(id.to_string()))? else { return Ok(None) };
-        let plain = decrypt(&key, &sealed.nonce, &sealed.ciphertext, &seal_aad(ledger_id, &id)).ok_or(Error::Sealed(id))?;
+        let Some((_, key)) = self.unwrap_file(&self.dir.join("ids").join(id.to_string()))? else {
+            return Ok(None);
+        };
+        let plain = decrypt(&key, &sealed.nonce, &sealed.ciphertext, &seal_aad(ledger_id, &id))
+            .ok_or(Error::Sealed(id))?;
         let whole = commitment(&plain).0 == sealed.commitment.as_slice();
         decode_exact::<SealedClaims>(&plain).filter(|_| whole).map(Some).ok_or(Error::Sealed(id))
     }

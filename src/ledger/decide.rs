@@ -3,23 +3,24 @@
 //! Design section 3, rules 4 to 8. Nothing here reads a clock, a network or a configuration, so every node
 //! that sees the same topic decides the same.
 
-use crate::event::{
-    Digest, Header, KeyId, Kind, Micros, Outcome, Reason, Seq,
-    canonical::{self, Record},
-    content::content_digest,
-    digest,
-    header::HEADER_LEN,
-    model::role,
-    promotion,
-    proto::{
-        AdminAct, AdminStatement, Body, ClockReset, KeyAdded, KeyCompromised, KeyRetired, LedgerOpened, Promoted,
-        RulesActivated, Slot, body::Event,
+use crate::{
+    event::{
+        Digest, Header, Kind, Micros, Outcome, Reason, Seq,
+        canonical::{self, Record},
+        content::content_digest,
+        digest,
+        header::HEADER_LEN,
+        promotion,
+        proto::{Body, PersonRef, body::Event},
     },
+    proof::tree,
 };
 
-use crate::proof::tree;
-
-use super::state::{Binding, DateCorrection, KeyState, Lookup, PromotionState, SlotState, State};
+use super::{
+    admin::{self, Apply},
+    slots::{self, Becomes, Target},
+    state::{Binding, Lookup, PromotionState, SlotState, State},
+};
 
 /// The newest rules version that this binary has.
 pub const RULES_KNOWN: u16 = 1;
@@ -51,7 +52,14 @@ impl Prepared {
             Ok(record) => (digest::sha256(&record.envelope.body), content_digest(&record.body)),
             Err(_) => (Digest::ZERO, Digest::ZERO),
         };
-        Self { record_digest: digest::record_digest(&value), value, record, event_digest, content, own: false }
+        Self {
+            record_digest: digest::record_digest(&value),
+            value,
+            record,
+            event_digest,
+            content,
+            own: false,
+        }
     }
 }
 
@@ -116,14 +124,14 @@ impl<E> From<E> for Halt<E> {
 }
 
 /// What the rules say about a record, before it becomes an entry.
-struct Verdict {
-    outcome: Outcome,
+pub(super) struct Verdict {
+    pub(super) outcome: Outcome,
     reason: Reason,
     refers_to: Option<Seq>,
 }
 
 impl Verdict {
-    const fn refused(reason: Reason) -> Self {
+    pub(super) const fn refused(reason: Reason) -> Self {
         Self { outcome: Outcome::Refused, reason, refers_to: None }
     }
 
@@ -131,82 +139,20 @@ impl Verdict {
         Self { outcome: Outcome::Duplicate, reason: Reason::None, refers_to: Some(of) }
     }
 
-    const fn accepted(refers_to: Option<Seq>) -> Self {
+    pub(super) const fn accepted(refers_to: Option<Seq>) -> Self {
         Self { outcome: Outcome::Accepted, reason: Reason::None, refers_to }
     }
-}
-
-/// The state after genesis, or why the ledger cannot start.
-///
-/// # Errors
-/// [`Halt::Genesis`] if the value is not the pinned genesis.
-pub fn genesis<E>(prepared: &Prepared, pinned: &Digest) -> Result<(State, Decided), Halt<E>> {
-    let refuse = |found| Halt::Genesis { found, expected: *pinned };
-    let Ok(record) = &prepared.record else { return Err(refuse(Digest::ZERO)) };
-    let Some(Event::LedgerOpened(opened)) = &record.body.event else { return Err(refuse(Digest::ZERO)) };
-    let found = prepared.event_digest;
-    let state = initial_state(opened, found).filter(|state| {
-        let signer = Digest::from_slice(&record.envelope.key_id).and_then(|id| state.active_key(&id));
-        let carrier = signer.filter(|key| key.roles & record.kind.roles() != 0);
-        let key = carrier.and_then(|key| canonical::public_key(&key.public_key));
-        found == *pinned
-            && record.envelope.version == u32::from(state.rules)
-            && record.body.basis.is_none()
-            && expected_key(&Event::LedgerOpened(opened.clone())) == Digest::from_slice(&record.body.idempotency_key)
-            && key.is_some_and(|key| {
-                canonical::signature_holds(&record.envelope.body, &record.envelope.signature, &Digest::ZERO, &key)
-            })
-    });
-    let mut state = state.ok_or(refuse(found))?;
-    let mut changes = Changes::default();
-    bind(&mut changes, prepared, &record.body, 0);
-    let verdict = Verdict::accepted(None);
-    let decided = enter(&mut state, prepared, Some((record.body.recorded_at, Kind::LedgerOpened)), verdict, changes);
-    Ok((state, decided))
-}
-
-fn initial_state(opened: &LedgerOpened, ledger_id: Digest) -> Option<State> {
-    let mut keys = std::collections::BTreeMap::new();
-    for key in &opened.keys {
-        let public = canonical::public_key(&key.public_key)?;
-        let front_door = key.roles != 0 && key.roles & !(role::ALL ^ role::ADMIN_SIGNER) == 0;
-        let state =
-            KeyState { public_key: public.to_bytes(), roles: key.roles, retired_at: None, compromised_from: None };
-        if !front_door || keys.insert(digest::key_id(&public), state).is_some() {
-            return None;
-        }
-    }
-    let admin_keys: Option<std::collections::BTreeSet<[u8; 32]>> =
-        opened.admin_keys.iter().map(|key| canonical::public_key(key).map(|key| key.to_bytes())).collect();
-    let admin_keys = admin_keys?;
-    let quorum = opened.admin_quorum;
-    // What checkpoints allow as the name of a key.
-    let origin = !opened.origin.is_empty() && !opened.origin.contains(|c: char| c == '+' || c.is_whitespace());
-    let quorum_fits = quorum >= 1 && quorum as usize <= admin_keys.len();
-    let usable = origin && quorum_fits && opened.rules == 1 && opened.nonce.len() == 32;
-    usable.then_some(State {
-        rules: 1,
-        ledger_id,
-        origin: opened.origin.clone(),
-        time_zone: opened.time_zone.clone(),
-        log_key: canonical::public_key(&opened.log_key)?.to_bytes(),
-        link: Digest::ZERO,
-        recorded_at: 0,
-        date: 0,
-        admin_seq: 0,
-        admin_keys,
-        admin_quorum: quorum,
-        keys,
-        clock_resets: Vec::new(),
-        frontier: tree::Frontier::default(),
-    })
 }
 
 /// Decides the next record and advances the state by one entry.
 ///
 /// # Errors
 /// [`Halt`]; the state is unchanged then.
-pub fn decide<L: Lookup>(state: &mut State, look: &L, prepared: &Prepared) -> Result<Decided, Halt<L::Error>> {
+pub fn decide<L: Lookup>(
+    state: &mut State,
+    look: &L,
+    prepared: &Prepared,
+) -> Result<Decided, Halt<L::Error>> {
     let record = match admissible(state, prepared) {
         Ok(record) => record,
         Err(reason) => {
@@ -230,12 +176,10 @@ pub fn decide<L: Lookup>(state: &mut State, look: &L, prepared: &Prepared) -> Re
     Ok(enter(state, prepared, Some((record.body.recorded_at, record.kind)), verdict, changes))
 }
 
-type Apply = Box<dyn FnOnce(&mut State, Seq)>;
-
-fn bind(changes: &mut Changes, prepared: &Prepared, body: &Body, seq: Seq) {
+pub(super) fn bind(changes: &mut Changes, prepared: &Prepared, body: &Body, seq: Seq) {
     changes.replay = Some(prepared.record_digest);
-    changes.binding =
-        Digest::from_slice(&body.idempotency_key).map(|key| (key, Binding { seq, content: prepared.content }));
+    changes.binding = Digest::from_slice(&body.idempotency_key)
+        .map(|key| (key, Binding { seq, content: prepared.content }));
 }
 
 /// Rule 5, first half: what fails here is malformed.
@@ -244,7 +188,9 @@ fn admissible<'a>(state: &State, prepared: &'a Prepared) -> Result<&'a Record, R
     if record.envelope.version != u32::from(state.rules) {
         return Err(Reason::Version);
     }
-    let key = Digest::from_slice(&record.envelope.key_id).and_then(|id| state.active_key(&id)).ok_or(Reason::Key)?;
+    let key = Digest::from_slice(&record.envelope.key_id)
+        .and_then(|id| state.active_key(&id))
+        .ok_or(Reason::Key)?;
     if prepared.own {
         return Ok(record);
     }
@@ -266,7 +212,9 @@ fn judge<L: Lookup>(
     changes: &mut Changes,
     after: &mut Option<Apply>,
 ) -> Result<Verdict, Halt<L::Error>> {
-    let roles = Digest::from_slice(&record.envelope.key_id).and_then(|id| state.active_key(&id)).map_or(0, |k| k.roles);
+    let roles = Digest::from_slice(&record.envelope.key_id)
+        .and_then(|id| state.active_key(&id))
+        .map_or(0, |k| k.roles);
     if record.kind.roles() & roles == 0 {
         return Ok(Verdict::refused(Reason::Role));
     }
@@ -290,30 +238,34 @@ fn judge<L: Lookup>(
     }
     match event {
         Event::LedgerOpened(_) => Ok(Verdict::refused(Reason::Genesis)),
-        Event::Promoted(promoted) => promoted_rules(state, look, body, promoted, changes).map_err(Halt::Lookup),
+        Event::Promoted(promoted) => {
+            slots::promoted(state, look, body, promoted, changes).map_err(Halt::Lookup)
+        }
         Event::RolledBack(e) => {
             if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
                 return Ok(Verdict::refused(Reason::Incomplete));
             }
             let target = Target { slot: e.slot.as_ref(), promoted: e.to_seq, becomes: Becomes::Current };
-            slot_change(state, look, body, &target, changes).map_err(Halt::Lookup)
+            slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         Event::Revoked(e) => {
             if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
                 return Ok(Verdict::refused(Reason::Incomplete));
             }
-            let target = Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Revoked };
-            slot_change(state, look, body, &target, changes).map_err(Halt::Lookup)
+            let target =
+                Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Revoked };
+            slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         Event::Retired(e) => {
             if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
                 return Ok(Verdict::refused(Reason::Incomplete));
             }
-            let target = Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
-            slot_change(state, look, body, &target, changes).map_err(Halt::Lookup)
+            let target =
+                Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
+            slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         _ => match canonical::admin_act(event) {
-            Some(act) => admin_rules(state, record.kind, act, after),
+            Some(act) => admin::rules(state, record.kind, act, after),
             None => Ok(Verdict::refused(Reason::Statement)),
         },
     }
@@ -321,7 +273,7 @@ fn judge<L: Lookup>(
 
 /// The idempotency key that an event must have.
 pub fn expected_key(event: &Event) -> Option<Digest> {
-    let request = |kind, actor: &Option<crate::event::proto::PersonRef>, request_id: &str| {
+    let request = |kind, actor: &Option<PersonRef>, request_id: &str| {
         let actor = actor.as_ref()?;
         Some(digest::request_key(kind, &actor.subject_id, request_id.as_bytes()))
     };
@@ -352,212 +304,8 @@ fn basis<L: Lookup>(state: &State, look: &L, body: &Body) -> Result<Option<Reaso
     Ok((state.size() - basis.size > BASIS_AGE_MAX).then_some(Reason::Stale))
 }
 
-/// Whether the slot is as admission saw it.
-fn slot_as_admitted(body: &Body, slot: Option<&SlotState>) -> bool {
-    let seen = body.preconditions.as_ref().and_then(|p| p.slot_changed_at);
-    body.preconditions.is_some() && seen == slot.map(|slot| slot.changed_at)
-}
-
-fn promoted_rules<L: Lookup>(
-    state: &State,
-    look: &L,
-    body: &Body,
-    promoted: &Promoted,
-    changes: &mut Changes,
-) -> Result<Verdict, L::Error> {
-    let Some(slot) = &promoted.slot else { return Ok(Verdict::refused(Reason::Incomplete)) };
-    let slot = digest::slot(slot);
-    let before = look.slot(&slot)?;
-    if !slot_as_admitted(body, before.as_ref()) {
-        return Ok(Verdict::refused(Reason::Precondition));
-    }
-    let current = before.and_then(|slot| slot.current);
-    let first = promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
-    if !promotion::problems(promoted, body.recorded_at).is_empty() || first != current.is_none() {
-        return Ok(Verdict::refused(Reason::Incomplete));
-    }
-    let seq = state.size();
-    changes.slot = Some((slot, SlotState { current: Some(seq), changed_at: seq }));
-    changes.promotion = Some((seq, PromotionState { slot, revoked: false }));
-    Ok(Verdict::accepted(None))
-}
-
-struct Target<'a> {
-    slot: Option<&'a Slot>,
-    promoted: Seq,
-    becomes: Becomes,
-}
-
-#[derive(PartialEq, Eq)]
-enum Becomes {
-    Current,
-    Revoked,
-    Retired,
-}
-
-fn slot_change<L: Lookup>(
-    state: &State,
-    look: &L,
-    body: &Body,
-    target: &Target<'_>,
-    changes: &mut Changes,
-) -> Result<Verdict, L::Error> {
-    let Some(slot) = target.slot.map(digest::slot) else { return Ok(Verdict::refused(Reason::Target)) };
-    let Some(before) = look.slot(&slot)? else { return Ok(Verdict::refused(Reason::Target)) };
-    if !slot_as_admitted(body, Some(&before)) {
-        return Ok(Verdict::refused(Reason::Precondition));
-    }
-    let promotion = look.promotion(target.promoted)?.filter(|p| p.slot == slot && !p.revoked);
-    let Some(promotion) = promotion else { return Ok(Verdict::refused(Reason::Target)) };
-    let is_current = before.current == Some(target.promoted);
-    let changed_at = state.size();
-    match target.becomes {
-        Becomes::Current if is_current => return Ok(Verdict::refused(Reason::Target)),
-        Becomes::Retired if !is_current => return Ok(Verdict::refused(Reason::Target)),
-        Becomes::Current => changes.slot = Some((slot, SlotState { current: Some(target.promoted), changed_at })),
-        Becomes::Retired => changes.slot = Some((slot, SlotState { current: None, changed_at })),
-        Becomes::Revoked => {
-            changes.promotion = Some((target.promoted, PromotionState { revoked: true, ..promotion }));
-            // Revoking also changes what a roll-back may choose, so it counts as a change of the slot.
-            let current = before.current.filter(|_| !is_current);
-            changes.slot = Some((slot, SlotState { current, changed_at }));
-        }
-    }
-    Ok(Verdict::accepted(Some(target.promoted)))
-}
-
-fn admin_rules<E>(
-    state: &State,
-    kind: Kind,
-    act: &AdminAct,
-    after: &mut Option<Apply>,
-) -> Result<Verdict, Halt<E>> {
-    let refused = |reason| Ok(Verdict::refused(reason));
-    let Some(statement) = canonical::statement(act) else { return refused(Reason::Statement) };
-    if statement.ledger_id != state.ledger_id.0 || statement.kind != u32::from(kind.number()) {
-        return refused(Reason::Statement);
-    }
-    if admin_signers(state, act) < state.admin_quorum as usize {
-        return refused(Reason::Quorum);
-    }
-    if statement.admin_seq != state.admin_seq + 1 {
-        return refused(Reason::AdminSeq);
-    }
-    match admin_effect(state, kind, &statement)? {
-        Ok(apply) => {
-            *after = Some(Box::new(move |state: &mut State, seq| {
-                state.admin_seq += 1;
-                apply(state, seq);
-            }));
-            Ok(Verdict::accepted(None))
-        }
-        Err(reason) => refused(reason),
-    }
-}
-
-/// Distinct administrators whose signature over the statement holds.
-fn admin_signers(state: &State, act: &AdminAct) -> usize {
-    let holds = |signature: &&crate::event::proto::AdminSignature| {
-        let listed = <[u8; 32]>::try_from(signature.public_key.as_slice())
-            .is_ok_and(|key| state.admin_keys.contains(&key));
-        listed
-            && canonical::public_key(&signature.public_key)
-                .is_some_and(|key| canonical::statement_signature_holds(&act.statement, &key, &signature.signature))
-    };
-    let signers: std::collections::BTreeSet<_> =
-        act.signatures.iter().filter(holds).map(|signature| &signature.public_key).collect();
-    signers.len()
-}
-
-#[expect(clippy::type_complexity, reason = "halt, or refuse, or the change to make")]
-fn admin_effect<E>(state: &State, kind: Kind, statement: &AdminStatement) -> Result<Result<Apply, Reason>, Halt<E>> {
-    let payload = statement.payload.as_slice();
-    let effect: Option<Result<Apply, Reason>> = match kind {
-        Kind::RulesActivated => match canonical::decode_exact::<RulesActivated>(payload) {
-            Some(act) if act.rules > u32::from(RULES_KNOWN) && act.rules == u32::from(state.rules) + 1 => {
-                return Err(Halt::Rules { seq: state.size(), rules: act.rules });
-            }
-            // Rules only go up, by one; a known binary has nothing above its newest.
-            Some(_) => Some(Err(Reason::AdminAct)),
-            None => None,
-        },
-        Kind::KeyAdded => canonical::decode_exact::<KeyAdded>(payload).map(|act| key_added(state, &act)),
-        Kind::KeyRetired => canonical::decode_exact::<KeyRetired>(payload).map(|act| key_retired(state, &act.key_id, None)),
-        Kind::KeyCompromised => canonical::decode_exact::<KeyCompromised>(payload)
-            .map(|act| key_retired(state, &act.key_id, Some(act.from_seq))),
-        Kind::ClockReset => canonical::decode_exact::<ClockReset>(payload).map(|act| clock_reset(state, &act)),
-        _ => None,
-    };
-    Ok(effect.unwrap_or(Err(Reason::Statement)))
-}
-
-fn key_added(state: &State, act: &KeyAdded) -> Result<Apply, Reason> {
-    let key = act.key.as_ref().ok_or(Reason::AdminAct)?;
-    let public = canonical::public_key(&key.public_key).ok_or(Reason::AdminAct)?;
-    let (id, public_key, roles) = (digest::key_id(&public), public.to_bytes(), key.roles);
-    let admin = roles & role::ADMIN_SIGNER != 0;
-    let known = state.keys.contains_key(&id) || state.admin_keys.contains(&public_key);
-    let meaningful = roles != 0 && roles & !role::ALL == 0 && (!admin || roles == role::ADMIN_SIGNER);
-    if known || !meaningful {
-        return Err(Reason::AdminAct);
-    }
-    Ok(Box::new(move |state, _| {
-        if admin {
-            state.admin_keys.insert(public_key);
-        } else {
-            let key = KeyState { public_key, roles, retired_at: None, compromised_from: None };
-            state.keys.insert(id, key);
-        }
-    }))
-}
-
-fn key_retired(state: &State, key_id: &[u8], compromised_from: Option<Seq>) -> Result<Apply, Reason> {
-    let id = Digest::from_slice(key_id).ok_or(Reason::AdminAct)?;
-    let admin = state
-        .admin_keys
-        .iter()
-        .find(|key| canonical::public_key(&key[..]).is_some_and(|key| digest::key_id(&key) == id))
-        .copied();
-    if let Some(admin) = admin {
-        // Never fewer administrators than must sign: nobody could act any more.
-        let spare = state.admin_keys.len() > state.admin_quorum as usize;
-        return if spare { Ok(Box::new(move |state, _| {
-            state.admin_keys.remove(&admin);
-        })) } else { Err(Reason::AdminAct) };
-    }
-    let key = state.keys.get(&id).ok_or(Reason::AdminAct)?;
-    let news = match compromised_from {
-        None => key.retired_at.is_none(),
-        Some(from) => key.compromised_from.is_none() && from <= state.size(),
-    };
-    // Never the last key that carries admin acts: add another one first, or nobody could act any more.
-    let carries = |(other, key): (&KeyId, &KeyState)| {
-        *other != id && key.retired_at.is_none() && key.roles & role::ADMIN_CARRIER != 0
-    };
-    if !news || !state.keys.iter().any(carries) {
-        return Err(Reason::AdminAct);
-    }
-    Ok(Box::new(move |state, seq| {
-        if let Some(key) = state.keys.get_mut(&id) {
-            key.retired_at = key.retired_at.or(Some(seq));
-            key.compromised_from = key.compromised_from.or(compromised_from);
-        }
-    }))
-}
-
-fn clock_reset(state: &State, act: &ClockReset) -> Result<Apply, Reason> {
-    let (from, time) = (act.from_seq, act.time);
-    if from == 0 || from > state.size() || time == 0 {
-        return Err(Reason::AdminAct);
-    }
-    Ok(Box::new(move |state, seq| {
-        state.clock_resets.push(DateCorrection { from, to: seq, time });
-        state.date = time;
-    }))
-}
-
 /// Makes the entry: header, link, tree, running times.
-fn enter(
+pub(super) fn enter(
     state: &mut State,
     prepared: &Prepared,
     read: Option<(Micros, Kind)>,

@@ -6,6 +6,7 @@ use crate::event::{Digest, Seq};
 
 use super::{
     decide::{self, Decided, Halt, Prepared},
+    genesis,
     state::{Binding, Lookup, PromotionState, SlotState, State},
 };
 
@@ -83,7 +84,7 @@ fn enter<L: Lookup>(
     let decided = match state {
         Some(state) => decide::decide(state, pending, &prepared)?,
         None => {
-            let (opened, decided) = decide::genesis(&prepared, pinned)?;
+            let (opened, decided) = genesis::open(&prepared, pinned)?;
             *state = Some(opened);
             decided
         }

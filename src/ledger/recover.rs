@@ -53,7 +53,9 @@ pub enum Error {
     #[error("the log key in the key file is not the ledger's log key; every node must hold the same one")]
     LogKey,
     /// The database lost entries that were published.
-    #[error("the database ends at {size} entries, but a checkpoint for {published} was published: it was cut or rolled back; rebuild it from the log")]
+    #[error(
+        "the database ends at {size} entries, but a checkpoint for {published} was published: it was cut or rolled back; rebuild it from the log"
+    )]
     Behind {
         /// Entries in the database.
         size: u64,
@@ -71,7 +73,9 @@ pub enum Error {
         published: Digest,
     },
     /// The log lost entries that this node has.
-    #[error("the log ends at offset {end}, but this node has {size} entries (head link {link}): the log was truncated or made anew; do not let it be refilled, restore it with `republish`")]
+    #[error(
+        "the log ends at offset {end}, but this node has {size} entries (head link {link}): the log was truncated or made anew; do not let it be refilled, restore it with `republish`"
+    )]
     LogBehind {
         /// End of the log.
         end: Seq,
@@ -81,7 +85,9 @@ pub enum Error {
         link: Digest,
     },
     /// The log holds other records than this node.
-    #[error("at offset {seq} the log has the record {found}, but this node has {expected}: one of them was replaced; keep both and compare them")]
+    #[error(
+        "at offset {seq} the log has the record {found}, but this node has {expected}: one of them was replaced; keep both and compare them"
+    )]
     Fork {
         /// Where they differ.
         seq: Seq,
@@ -154,7 +160,10 @@ pub async fn compare_with_log(ledger: &Ledger, log: &dyn Log) -> Result<(), Erro
     }
     if compared < size && !holes_only(ledger, compared, size)? {
         let waited = COMPARE_WAIT.as_secs();
-        return Err(log::Error::Unavailable(format!("it did not deliver entry {compared} within {waited} s")).into());
+        return Err(log::Error::Unavailable(format!(
+            "it did not deliver entry {compared} within {waited} s"
+        ))
+        .into());
     }
     Ok(())
 }
@@ -198,7 +207,11 @@ pub async fn bootstrap(dir: &Path, pinned: &Digest, log: &dyn Log) -> Result<(),
 ///
 /// # Errors
 /// [`Error::Writer`] if the writer stops on the way.
-pub async fn catch_up(ledger: &Ledger, log: &dyn Log, mut health: watch::Receiver<Health>) -> Result<(), Error> {
+pub async fn catch_up(
+    ledger: &Ledger,
+    log: &dyn Log,
+    mut health: watch::Receiver<Health>,
+) -> Result<(), Error> {
     let Some(end) = log.end().await? else { return Ok(()) };
     let mut heads = ledger.heads();
     loop {

@@ -10,10 +10,7 @@ use rayon::prelude::*;
 
 use crate::{
     event::{
-        Digest, Header, Kind, Outcome, Seq, canonical,
-        content::content_digest,
-        digest,
-        proto::body::Event,
+        Digest, Header, Kind, Outcome, Seq, canonical, content::content_digest, digest, proto::body::Event,
     },
     proof::verify::{self, StoredEntry, What},
 };
@@ -34,7 +31,9 @@ pub enum Fault {
     #[error("{0}")]
     Entry(#[from] verify::Fault),
     /// A row of the tables is not what the entries give. The entries are good; the tables can be made again.
-    #[error("entry {seq}: the table row {row} does not fit the entries: found {found}, expected {expected}; the entries themselves are good, rebuild this directory from its log")]
+    #[error(
+        "entry {seq}: the table row {row} does not fit the entries: found {found}, expected {expected}; the entries themselves are good, rebuild this directory from its log"
+    )]
     Row {
         /// The entry that the row belongs to.
         seq: Seq,
@@ -137,7 +136,8 @@ fn compare(decided: &Decided, found: &[u8]) -> Result<(), Fault> {
 }
 
 fn first_difference(found: &Header, expected: &Header) -> What {
-    let optional = |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |number| number.to_string());
+    let optional =
+        |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |number| number.to_string());
     let fields = |h: &Header| {
         [
             ("outcome", h.outcome.to_string()),
@@ -155,7 +155,8 @@ fn first_difference(found: &Header, expected: &Header) -> What {
             ("state_root", h.state_root.to_string()),
         ]
     };
-    let differing = fields(found).into_iter().zip(fields(expected)).find(|(found, expected)| found != expected);
+    let differing =
+        fields(found).into_iter().zip(fields(expected)).find(|(found, expected)| found != expected);
     let ((field, found), (_, expected)) = differing.unwrap_or_default();
     What::Rules { field, found, expected }
 }
@@ -171,7 +172,12 @@ pub struct Historic<'a> {
 
 const TAGS: [u8; 3] = [b'r', b'k', b'p'];
 
-fn differs<T: PartialEq + std::fmt::Debug>(seq: Seq, row: String, found: &T, expected: &T) -> Result<(), Fault> {
+fn differs<T: PartialEq + std::fmt::Debug>(
+    seq: Seq,
+    row: String,
+    found: &T,
+    expected: &T,
+) -> Result<(), Fault> {
     if found == expected {
         return Ok(());
     }
@@ -202,7 +208,9 @@ impl<'a> Historic<'a> {
             let found = store.promotion(*promotion)?.map(|found| found.slot);
             differs(seq, format!("state/p{promotion}"), &found, &Some(made.slot))?;
         }
-        for (level, index, root) in decided.subtrees.iter().filter(|(level, ..)| *level >= keys::TREE_LEVEL_STORED) {
+        for (level, index, root) in
+            decided.subtrees.iter().filter(|(level, ..)| *level >= keys::TREE_LEVEL_STORED)
+        {
             differs(seq, format!("tree/{level}/{index}"), &store.subtree(*level, *index)?, &Some(*root))?;
         }
         Ok(())
@@ -213,19 +221,27 @@ impl Lookup for Historic<'_> {
     type Error = Fault;
 
     fn replayed(&self, record: &Digest) -> Result<Option<Seq>, Fault> {
-        let Some(seq) = self.store.replayed(record)?.filter(|seq| *seq < self.before) else { return Ok(None) };
+        let Some(seq) = self.store.replayed(record)?.filter(|seq| *seq < self.before) else {
+            return Ok(None);
+        };
         let found = self.header(seq)?.filter(|header| header.outcome != Outcome::Malformed);
         differs(seq, format!("state/r{record}"), &found.map(|header| header.record_digest), &Some(*record))?;
         Ok(Some(seq))
     }
 
     fn bound(&self, key: &Digest) -> Result<Option<Binding>, Fault> {
-        let Some(bound) = self.store.bound(key)?.filter(|bound| bound.seq < self.before) else { return Ok(None) };
+        let Some(bound) = self.store.bound(key)?.filter(|bound| bound.seq < self.before) else {
+            return Ok(None);
+        };
         let seq = bound.seq;
         let accepted = self.header(seq)?.is_some_and(|header| header.outcome == Outcome::Accepted);
-        let record = self.store.record(seq)?.filter(|_| accepted).and_then(|value| canonical::decode(&value).ok());
+        let record =
+            self.store.record(seq)?.filter(|_| accepted).and_then(|value| canonical::decode(&value).ok());
         let binds = record.map(|record| {
-            (Digest::from_slice(&record.body.idempotency_key).unwrap_or_default(), content_digest(&record.body))
+            (
+                Digest::from_slice(&record.body.idempotency_key).unwrap_or_default(),
+                content_digest(&record.body),
+            )
         });
         differs(seq, format!("state/k{key}"), &binds, &Some((*key, bound.content)))?;
         Ok(Some(bound))
@@ -245,7 +261,8 @@ impl Lookup for Historic<'_> {
         }
         let Some(row) = self.store.promotion(seq)? else { return Ok(None) };
         let accepted = self.header(seq)?.is_some_and(|header| header.outcome == Outcome::Accepted);
-        let record = self.store.record(seq)?.filter(|_| accepted).and_then(|value| canonical::decode(&value).ok());
+        let record =
+            self.store.record(seq)?.filter(|_| accepted).and_then(|value| canonical::decode(&value).ok());
         let slot = record.and_then(|record| match record.body.event {
             Some(Event::Promoted(promoted)) => promoted.slot.as_ref().map(digest::slot),
             _ => None,
@@ -267,7 +284,8 @@ impl Past for Historic<'_> {
             *replays += u64::from(changes.replay.is_some());
             *bindings += u64::from(changes.binding.is_some());
             *promotions += u64::from(promoted.is_some());
-            self.revoked.extend(changes.promotion.filter(|(_, promotion)| promotion.revoked).map(|(seq, _)| seq));
+            self.revoked
+                .extend(changes.promotion.filter(|(_, promotion)| promotion.revoked).map(|(seq, _)| seq));
             self.slots.extend(changes.slot);
             self.before = decided.header.seq + 1;
         }
@@ -283,7 +301,12 @@ impl Past for Historic<'_> {
         })?;
         for slot in self.slots.keys().chain(slots.keys()) {
             let (found, expected) = (slots.get(slot).copied().flatten(), self.slots.get(slot).copied());
-            differs(expected.map_or(last, |slot| slot.changed_at), format!("state/s{slot}"), &found, &expected)?;
+            differs(
+                expected.map_or(last, |slot| slot.changed_at),
+                format!("state/s{slot}"),
+                &found,
+                &expected,
+            )?;
         }
         let mut revoked = BTreeSet::new();
         let mut rows_found = [0; 3];
@@ -300,7 +323,12 @@ impl Past for Historic<'_> {
         differs(last, "state: rows r, k and p, counted".into(), &rows_found, &self.made)?;
         differs(last, "state/p…: revoked promotions".into(), &revoked, &self.revoked)?;
         let same = self.store.state()?.as_ref() == Some(state);
-        differs(last, "state/h (keys, administrators, dates, tree)".into(), &if same { "equal" } else { "other" }, &"equal")
+        differs(
+            last,
+            "state/h (keys, administrators, dates, tree)".into(),
+            &if same { "equal" } else { "other" },
+            &"equal",
+        )
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// A row's bytes.
 pub fn encode<T: Serialize>(row: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(row, bincode::config::standard()).expect("rows are plain data; encoding cannot fail")
+    bincode::serde::encode_to_vec(row, bincode::config::standard())
+        .expect("rows are plain data; encoding cannot fail")
 }
 
 /// A row, if the bytes are exactly one.

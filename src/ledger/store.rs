@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, path::Path, sync::Mutex};
 
 use rocksdb::{
-    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Direction,
-    IteratorMode, Options, ReadOptions, WriteBatch, statistics::Ticker,
+    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode,
+    Direction, IteratorMode, Options, ReadOptions, WriteBatch, statistics::Ticker,
 };
 
 use crate::event::{Digest, Micros, Seq, header::HEADER_LEN};
 
 use super::{
-    keys::{self, CF_ENTRIES, CF_RECORDS, CF_STATE, CF_TREE, CF_VIEWS},
+    keys::{self, CF_ENTRIES, CF_RECORDS, CF_STATE, CF_TREE},
     plan::WriteSet,
     rows,
     state::{Binding, Lookup, PromotionState, SlotState, State},
@@ -42,12 +42,15 @@ impl From<rocksdb::Error> for Error {
     }
 }
 
+/// A row by position.
+type Row = (Seq, Box<[u8]>);
+
 /// The open database.
 pub struct Store {
-    db: DB,
+    pub(super) db: DB,
     options: Options,
     /// Rows of the projections that a read-only store may not write: they stay in memory.
-    unwritten: Option<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
+    pub(super) unwritten: Option<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
 }
 
 fn db_options() -> Options {
@@ -79,7 +82,11 @@ fn cf_options(name: &str) -> Options {
     }
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(if name == CF_RECORDS { 64 << 20 } else { 32 << 20 });
-    options.set_compression_type(if name == CF_TREE { DBCompressionType::None } else { DBCompressionType::Lz4 });
+    options.set_compression_type(if name == CF_TREE {
+        DBCompressionType::None
+    } else {
+        DBCompressionType::Lz4
+    });
     if name == CF_RECORDS {
         // Records are written once and never change: keep them out of compactions.
         options.set_enable_blob_files(true);
@@ -119,7 +126,7 @@ impl Store {
         Ok(Self { db, options, unwritten: Some(Mutex::default()) })
     }
 
-    fn cf(&self, name: &str) -> &ColumnFamily {
+    pub(super) fn cf(&self, name: &str) -> &ColumnFamily {
         self.db.cf_handle(name).expect("opened with every column family in keys::CFS")
     }
 
@@ -138,7 +145,8 @@ impl Store {
 
     fn sized<const N: usize>(&self, cf: &str, key: &[u8]) -> Result<Option<[u8; N]>, Error> {
         let Some(bytes) = self.db.get_pinned_cf(self.cf(cf), key)? else { return Ok(None) };
-        let sized = bytes.as_ref().try_into().map_err(|_| Error::Row(format!("{cf}/{}", hex::encode(key))))?;
+        let sized =
+            bytes.as_ref().try_into().map_err(|_| Error::Row(format!("{cf}/{}", hex::encode(key))))?;
         Ok(Some(sized))
     }
 
@@ -155,7 +163,9 @@ impl Store {
             batch.put_cf(entries, keys::seq(seq), decided.bytes);
             batch.put_cf(records, keys::seq(seq), &prepared.value);
             batch.put_cf(cf_state, keys::date(seq), decided.date.to_be_bytes());
-            for (level, index, root) in decided.subtrees.iter().filter(|(level, ..)| *level >= keys::TREE_LEVEL_STORED) {
+            for (level, index, root) in
+                decided.subtrees.iter().filter(|(level, ..)| *level >= keys::TREE_LEVEL_STORED)
+            {
                 batch.put_cf(tree, keys::tree(*level, *index), root.0);
             }
             let changes = &decided.changes;
@@ -220,7 +230,9 @@ impl Store {
     pub fn headers(&self, from: Seq, to: Seq) -> Result<Vec<[u8; HEADER_LEN]>, Error> {
         let rows = self.scan(CF_ENTRIES, from, to)?;
         rows.into_iter()
-            .map(|(seq, bytes)| bytes.as_ref().try_into().map_err(|_| Error::Row(format!("{CF_ENTRIES}/{seq}"))))
+            .map(|(seq, bytes)| {
+                bytes.as_ref().try_into().map_err(|_| Error::Row(format!("{CF_ENTRIES}/{seq}")))
+            })
             .collect()
     }
 
@@ -232,7 +244,7 @@ impl Store {
         Ok(self.scan(CF_RECORDS, from, to)?.into_iter().map(|(_, bytes)| bytes.into_vec()).collect())
     }
 
-    fn scan(&self, cf: &str, from: Seq, to: Seq) -> Result<Vec<(Seq, Box<[u8]>)>, Error> {
+    fn scan(&self, cf: &str, from: Seq, to: Seq) -> Result<Vec<Row>, Error> {
         let mut read = ReadOptions::default();
         read.set_iterate_upper_bound(keys::seq(to));
         if to.saturating_sub(from) >= LONG_SCAN {
@@ -273,117 +285,6 @@ impl Store {
             each(&key, &value);
         }
         Ok(())
-    }
-
-    /// Rows of the projections whose key starts with a prefix, from a key on, in order.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn view_scan(
-        &self,
-        prefix: &[u8],
-        from: &[u8],
-        direction: Direction,
-        mut each: impl FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), Error> {
-        let mut rows = self.db.raw_iterator_cf(self.cf(CF_VIEWS));
-        let mut unwritten = self.unwritten_from(from, direction);
-        match direction {
-            Direction::Forward => rows.seek(from),
-            Direction::Reverse => rows.seek_for_prev(from),
-        }
-        loop {
-            let in_memory = unwritten.last().map(|(key, _)| key.as_slice());
-            let memory_first = match (rows.key(), in_memory) {
-                (None, None) => break,
-                (Some(stored), Some(memory)) if matches!(direction, Direction::Forward) => memory <= stored,
-                (Some(stored), Some(memory)) => memory >= stored,
-                (stored, _) => stored.is_none(),
-            };
-            let more = if memory_first {
-                let Some((key, value)) = unwritten.pop() else { break };
-                if rows.key() == Some(&key[..]) {
-                    advance(&mut rows, direction);
-                }
-                key.starts_with(prefix) && each(&key, &value)
-            } else {
-                let more = rows.item().is_some_and(|(key, value)| key.starts_with(prefix) && each(key, value));
-                advance(&mut rows, direction);
-                more
-            };
-            if !more {
-                break;
-            }
-        }
-        Ok(rows.status()?)
-    }
-
-    /// Unwritten rows from a key on, the next one last.
-    fn unwritten_from(&self, from: &[u8], direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let Some(unwritten) = &self.unwritten else { return Vec::new() };
-        let rows = unwritten.lock().expect("no code panics while holding this lock");
-        let own = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
-        match direction {
-            Direction::Forward => rows.range(from.to_vec()..).rev().map(own).collect(),
-            Direction::Reverse => rows.range(..=from.to_vec()).map(own).collect(),
-        }
-    }
-
-    /// One row of the projections.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn view(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(unwritten) = &self.unwritten
-            && let Some(row) = unwritten.lock().expect("no code panics while holding this lock").get(key)
-        {
-            return Ok(Some(row.clone()));
-        }
-        Ok(self.db.get_cf(self.cf(CF_VIEWS), key)?)
-    }
-
-    /// Writes rows of the projections, without the write-ahead log: they can be rebuilt, and rows and cursor are
-    /// in one column family, so a crash keeps a prefix of these calls.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn write_views(&self, rows: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
-        if let Some(unwritten) = &self.unwritten {
-            unwritten.lock().expect("no code panics while holding this lock").extend(rows.iter().cloned());
-            return Ok(());
-        }
-        let mut batch = WriteBatch::default();
-        let cf = self.cf(CF_VIEWS);
-        for (key, value) in rows {
-            batch.put_cf(cf, key, value);
-        }
-        Ok(self.db.write_without_wal(batch)?)
-    }
-
-    /// Makes the projections' rows durable, at a clean stop.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn flush_views(&self) -> Result<(), Error> {
-        Ok(self.db.flush_cf(self.cf(CF_VIEWS))?)
-    }
-
-    /// Drops every row of the projections.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn clear_views(&self) -> Result<(), Error> {
-        let cf = self.cf(CF_VIEWS);
-        let mut batch = WriteBatch::default();
-        batch.delete_range_cf(cf, &[0u8][..], &[0xff; 64][..]);
-        Ok(self.db.write(batch)?)
-    }
-}
-
-fn advance(rows: &mut rocksdb::DBRawIterator<'_>, direction: Direction) {
-    match direction {
-        Direction::Forward => rows.next(),
-        Direction::Reverse => rows.prev(),
     }
 }
 

@@ -90,12 +90,18 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the writer's threads on a tail that begins at the ledger's size.
-    pub fn start(ledger: Arc<Ledger>, inflight: Arc<Inflight>, tail: Box<dyn Tail>, log_key: SigningKey) -> Self {
+    pub fn start(
+        ledger: Arc<Ledger>,
+        inflight: Arc<Inflight>,
+        tail: Box<dyn Tail>,
+        log_key: SigningKey,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (health_tx, health) = watch::channel(Health::Running);
         let (batches_tx, batches) = bounded(UNSYNCED_BATCHES_MAX);
         let deciding = {
-            let (ledger, inflight, stop, health) = (ledger.clone(), inflight.clone(), stop.clone(), health_tx.clone());
+            let (ledger, inflight, stop, health) =
+                (ledger.clone(), inflight.clone(), stop.clone(), health_tx.clone());
             std::thread::spawn(move || {
                 let end = decide_loop(&ledger, &inflight, tail, &stop, &batches_tx);
                 drop(batches_tx);
@@ -120,7 +126,8 @@ impl Writer {
     /// Stops after the batch in hand, with everything that was written synced. Blocking.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
-        let threads = std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
         for thread in threads {
             // A panicked writer has said so already.
             let _ = thread.join();
@@ -243,7 +250,8 @@ pub fn apply(
     state: &mut Option<State>,
     values: impl IntoIterator<Item = (Seq, Vec<u8>)>,
 ) -> Result<WriteSet, Error> {
-    let delivered = values.into_iter().map(|(offset, value)| Delivered { offset, prepared: Prepared::new(value) });
+    let delivered =
+        values.into_iter().map(|(offset, value)| Delivered { offset, prepared: Prepared::new(value) });
     let (set, halt) = plan::plan(state, store, pinned, delivered);
     if let (Some(state), false) = (&state, set.entries.is_empty()) {
         store.write(&set, state)?;

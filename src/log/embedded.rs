@@ -56,7 +56,8 @@ impl Tail for EmbeddedTail {
         let deadline = Instant::now() + wait;
         let Ok(first) = self.taken.recv_deadline(deadline) else { return Ok(Vec::new()) };
         let values = std::iter::once(first).chain(self.taken.try_iter().take(max.saturating_sub(1)));
-        let deliveries = values.zip(self.next..).map(|(value, offset)| Delivery { offset, value, appended_at: None });
+        let deliveries =
+            values.zip(self.next..).map(|(value, offset)| Delivery { offset, value, appended_at: None });
         let deliveries: Vec<_> = deliveries.collect();
         self.next += deliveries.len() as u64;
         Ok(deliveries)

@@ -21,7 +21,7 @@ pub struct Outgoing {
     pub idempotency_key: Digest,
     /// CloudEvents type.
     pub kind: Kind,
-    /// CloudEvents source: the ledger's origin.
+    /// CloudEvents source: the ledger's origin. Empty for a value that is no event: then nothing stands around it.
     pub origin: String,
     /// CloudEvents time.
     pub recorded_at: Micros,

@@ -25,7 +25,13 @@ pub fn ranges<E>(
         let mut at = start;
         while at < end {
             let cover = corrections.iter().rev().find(|c| c.from <= at && at < c.to);
-            let next = corrections.iter().flat_map(|c| [c.from, c.to]).filter(|b| *b > at).min().unwrap_or(end).min(end);
+            let next = corrections
+                .iter()
+                .flat_map(|c| [c.from, c.to])
+                .filter(|b| *b > at)
+                .min()
+                .unwrap_or(end)
+                .min(end);
             match cover {
                 Some(c) if (from..to).contains(&c.time) => found.push((at, next)),
                 Some(_) => {}
@@ -44,7 +50,11 @@ pub fn ranges<E>(
 }
 
 /// First seq in `[low, high)` for which `before` is false.
-fn partition<E>(mut low: Seq, mut high: Seq, mut before: impl FnMut(Seq) -> Result<bool, E>) -> Result<Seq, E> {
+fn partition<E>(
+    mut low: Seq,
+    mut high: Seq,
+    mut before: impl FnMut(Seq) -> Result<bool, E>,
+) -> Result<Seq, E> {
     while low < high {
         let middle = low + (high - low) / 2;
         if before(middle)? { low = middle + 1 } else { high = middle }
@@ -66,9 +76,12 @@ mod tests {
         };
         for from in 0..40 {
             for to in from..40 {
-                let found = ranges(corrections, size, (from, to), |seq| Ok::<_, Infallible>(dates[seq as usize])).unwrap();
+                let found =
+                    ranges(corrections, size, (from, to), |seq| Ok::<_, Infallible>(dates[seq as usize]))
+                        .unwrap();
                 let listed: Vec<_> = found.iter().flat_map(|(a, b)| *a..*b).collect();
-                let expected: Vec<_> = (0..size).filter(|seq| (from..to).contains(&corrected(*seq))).collect();
+                let expected: Vec<_> =
+                    (0..size).filter(|seq| (from..to).contains(&corrected(*seq))).collect();
                 assert_eq!(listed, expected, "[{from}, {to}) of {dates:?} with {corrections:?}");
             }
         }

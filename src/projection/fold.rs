@@ -90,7 +90,8 @@ fn index(header: &Header, body: &Body) -> Vec<Row> {
 fn promotion_prefixes(promoted: &Promoted) -> BTreeSet<Vec<u8>> {
     let approvers = promoted.approvals.iter().filter_map(|approval| approval.approver.as_ref());
     let model = promoted.model_version.iter().map(|model| keys::by_artifact(&model.artifact_sha256));
-    let evidence = content::evidence(promoted).into_iter().map(|(_, reference)| keys::by_evidence(&reference.sha256));
+    let evidence =
+        content::evidence(promoted).into_iter().map(|(_, reference)| keys::by_evidence(&reference.sha256));
     approvers.map(|approver| keys::by_approver(&approver.subject_id)).chain(model).chain(evidence).collect()
 }
 
@@ -106,7 +107,9 @@ fn history<E>(
     let current = match event {
         Event::Promoted(_) => Some(header.seq),
         Event::RolledBack(e) => Some(e.to_seq),
-        Event::Revoked(e) => before(&prefix)?.and_then(|change| change.current).filter(|seq| *seq != e.promoted_seq),
+        Event::Revoked(e) => {
+            before(&prefix)?.and_then(|change| change.current).filter(|seq| *seq != e.promoted_seq)
+        }
         _ => None,
     };
     let change = SlotChange { region: slot.region.clone(), role: slot.role, current };

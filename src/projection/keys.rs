@@ -12,7 +12,17 @@
 //!
 //! Hashed parts make keys of one length, so that a prefix never runs into another name.
 
+use super::fold::View;
 use crate::event::{Digest, Seq, digest::sha256};
+
+/// The view that a row belongs to; `None` for cursors.
+pub fn view_of(key: &[u8]) -> Option<View> {
+    match key.first()? {
+        b'e' | b'm' | b'a' | b'g' | b'v' => Some(View::Index),
+        b'c' => Some(View::History),
+        _ => None,
+    }
+}
 
 /// Cursor of a view.
 pub fn cursor(view: &str) -> Vec<u8> {

@@ -10,11 +10,7 @@ use crate::{
     ledger::{Head, Ledger, rows, state::Lookup, store::Error},
 };
 
-use super::{
-    dates,
-    fold::SlotChange,
-    keys,
-};
+use super::{dates, fold::SlotChange, keys};
 
 /// What to list.
 #[derive(Debug, Clone, Default)]
@@ -165,7 +161,8 @@ fn candidates(
         let artifact = filter.artifact.map(|digest| keys::by_artifact(&digest.0));
         evidence.or(artifact).or(filter.approver.map(|id| keys::by_approver(&id.0)))
     };
-    let model_prefix = || filter.model.as_ref().zip(filter.environment.as_ref()).map(|(m, e)| keys::by_model(m, Some(e)));
+    let model_prefix =
+        || filter.model.as_ref().zip(filter.environment.as_ref()).map(|(m, e)| keys::by_model(m, Some(e)));
     let prefix = if accepted { digest_prefix().or_else(model_prefix) } else { model_prefix() };
     let Some(prefix) = prefix.filter(|_| to > 0) else {
         (from..to).rev().all(visit);
@@ -202,9 +199,15 @@ fn body_matches(filter: &Filter, body: &Body) -> bool {
         Some(Event::Retired(e)) => (e.slot.as_ref(), &empty),
         _ => (None, &empty),
     };
-    let is = |wanted: &Option<String>, found: Option<&String>| wanted.as_ref().is_none_or(|wanted| found == Some(wanted));
+    let is = |wanted: &Option<String>, found: Option<&String>| {
+        wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
+    };
     let approved = |id: &Digest| {
-        promoted.approvals.iter().filter_map(|a| a.approver.as_ref()).any(|approver| approver.subject_id == id.0)
+        promoted
+            .approvals
+            .iter()
+            .filter_map(|a| a.approver.as_ref())
+            .any(|approver| approver.subject_id == id.0)
     };
     is(&filter.model, slot.map(|slot| &slot.model))
         && is(&filter.environment, slot.map(|slot| &slot.environment))

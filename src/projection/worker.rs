@@ -14,7 +14,7 @@ use rocksdb::Direction;
 use tokio::sync::watch;
 
 use crate::{
-    event::{Header, Outcome, Seq, canonical},
+    event::{Digest, Header, Outcome, Seq, canonical},
     ledger::{
         Ledger, rows,
         store::{Error, Store},
@@ -76,7 +76,8 @@ impl Workers {
     /// Stops the workers and makes their rows durable.
     pub fn stop(&self, store: &Store) {
         self.stop.store(true, Ordering::SeqCst);
-        let threads = std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().expect("no code panics while holding this lock"));
         for thread in threads {
             // A panicked worker has said so; its rows are folded again from its cursor.
             let _ = thread.join();
@@ -184,4 +185,40 @@ pub fn rebuild(store: &Store, size: u64, mut progress: impl FnMut(View, u64)) ->
         }
     }
     store.flush_views()
+}
+
+/// Rows of a view, and one digest over all of them: equal rows give equal digests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// The view.
+    pub view: View,
+    /// Rows.
+    pub rows: u64,
+    /// BLAKE3 over keys and values in order, each with its length before it. Not part of any format.
+    pub digest: Digest,
+}
+
+/// The extent of every view.
+///
+/// # Errors
+/// [`Error`].
+pub fn extents(store: &Store) -> Result<Vec<Extent>, Error> {
+    let mut views: Vec<_> = View::ALL.into_iter().map(|view| (view, 0, blake3::Hasher::new())).collect();
+    store.view_scan(&[], &[], Direction::Forward, |key, row| {
+        if let Some((_, rows, hasher)) = views.iter_mut().find(|(view, ..)| keys::view_of(key) == Some(*view))
+        {
+            *rows += 1;
+            for part in [key, row] {
+                hasher.update(&(part.len() as u64).to_be_bytes());
+                hasher.update(part);
+            }
+        }
+        true
+    })?;
+    let extent = |(view, rows, hasher): (View, u64, blake3::Hasher)| Extent {
+        view,
+        rows,
+        digest: Digest(*hasher.finalize().as_bytes()),
+    };
+    Ok(views.into_iter().map(extent).collect())
 }

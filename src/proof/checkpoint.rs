@@ -79,7 +79,8 @@ impl LogKey {
         let Some((&ALGORITHM_ED25519, key)) = bytes.split_first() else {
             return Err(Error::VerifierKey("the key is not an Ed25519 key"));
         };
-        let key = crate::event::canonical::public_key(key).ok_or(Error::VerifierKey("the key is not valid"))?;
+        let key =
+            crate::event::canonical::public_key(key).ok_or(Error::VerifierKey("the key is not valid"))?;
         if !signed_note::is_key_name_valid(name) {
             return Err(Error::VerifierKey("the name is empty or has spaces"));
         }

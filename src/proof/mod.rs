@@ -5,5 +5,6 @@
 
 pub mod checkpoint;
 pub mod receipt;
+mod signed;
 pub mod tree;
 pub mod verify;

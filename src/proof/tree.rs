@@ -181,7 +181,13 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`], with what was found and expected.
-pub fn check_inclusion(leaf: Digest, index: u64, size: u64, path: &[Digest], root: &Digest) -> Result<(), Error> {
+pub fn check_inclusion(
+    leaf: Digest,
+    index: u64,
+    size: u64,
+    path: &[Digest],
+    root: &Digest,
+) -> Result<(), Error> {
     if index >= size {
         return Err(Error::Range { index, size });
     }
@@ -211,7 +217,11 @@ fn path_len(index: u64, size: u64) -> usize {
     let (mut from, mut to, mut len) = (0, size, 0);
     while to - from > 1 {
         let middle = from + split(to - from);
-        if index < middle { to = middle } else { from = middle }
+        if index < middle {
+            to = middle
+        } else {
+            from = middle
+        }
         len += 1;
     }
     len
@@ -244,7 +254,8 @@ pub fn check_consistency(
         fn_ >>= 1;
         sn >>= 1;
     }
-    let first = if old.is_power_of_two() { *old_root } else { *hashes.next().ok_or(length(path.len() + 1))? };
+    let first =
+        if old.is_power_of_two() { *old_root } else { *hashes.next().ok_or(length(path.len() + 1))? };
     let (mut fr, mut sr) = (first, first);
     for hash in hashes {
         if sn == 0 {

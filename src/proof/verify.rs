@@ -9,6 +9,7 @@ use ed25519_dalek::VerifyingKey;
 
 use super::{
     checkpoint::{Checkpoint, LogKey},
+    signed::{Job, envelope, parallel},
     tree::{self, Frontier},
 };
 use crate::event::{
@@ -46,7 +47,9 @@ pub enum What {
     #[error("its header says that it is entry {0}")]
     Seq(Seq),
     /// The chain is broken.
-    #[error("its prev_link is {found}, but the link of its predecessor is {expected}: one of these two headers was changed")]
+    #[error(
+        "its prev_link is {found}, but the link of its predecessor is {expected}: one of these two headers was changed"
+    )]
     PrevLink {
         /// In the header.
         found: Digest,
@@ -257,7 +260,10 @@ impl Verifier {
             jobs.extend(self.signed(&header, entry)?);
         }
         if seq == 0 && (malformed || self.ledger_id.is_none()) {
-            return Err(What::Genesis { found: header.event_digest, expected: self.pinned.unwrap_or_default() });
+            return Err(What::Genesis {
+                found: header.event_digest,
+                expected: self.pinned.unwrap_or_default(),
+            });
         }
         self.link = digest::link(bytes);
         self.recorded_at = header.recorded_at;
@@ -357,72 +363,4 @@ impl Verifier {
 /// The key that a record says it is signed by; `None` if the record cannot be read.
 pub fn signer(record: &[u8]) -> Option<KeyId> {
     envelope(record).and_then(|envelope| Digest::from_slice(envelope.key_id))
-}
-
-/// A record whose event digest and signature are checked off the serial path.
-struct Job<'a> {
-    seq: Seq,
-    event_digest: Digest,
-    envelope: Envelope<'a>,
-    key: VerifyingKey,
-    key_id: KeyId,
-    ledger_id: Digest,
-    signature: bool,
-}
-
-impl Job<'_> {
-    fn run(&self) -> Option<Fault> {
-        let fault = |what| Some(Fault { seq: self.seq, what });
-        let found = digest::sha256(self.envelope.body);
-        if found != self.event_digest {
-            let (found, expected) = (self.event_digest.to_string(), found.to_string());
-            return fault(What::Field { field: "event_digest", found, expected });
-        }
-        let holds = || {
-            canonical::signature_holds(self.envelope.body, self.envelope.signature, &self.ledger_id, &self.key)
-        };
-        if self.signature && !holds() { fault(What::Signature(self.key_id)) } else { None }
-    }
-}
-
-/// The fields of a [`crate::event::proto::SignedRecord`], borrowed from its canonical bytes.
-struct Envelope<'a> {
-    key_id: &'a [u8],
-    signature: &'a [u8],
-    body: &'a [u8],
-}
-
-fn envelope(record: &[u8]) -> Option<Envelope<'_>> {
-    use prost::encoding::{WireType, decode_key, decode_varint};
-    let mut rest = record;
-    let mut fields: [&[u8]; 5] = [&[]; 5];
-    while !rest.is_empty() {
-        let (number, wire) = decode_key(&mut rest).ok()?;
-        let value = decode_varint(&mut rest).ok()?;
-        match (wire, number) {
-            (WireType::Varint, 1) => {}
-            (WireType::LengthDelimited, 2..=4) => {
-                let (field, tail) = rest.split_at_checked(usize::try_from(value).ok()?)?;
-                *fields.get_mut(number as usize)? = field;
-                rest = tail;
-            }
-            _ => return None,
-        }
-    }
-    let [_, _, key_id, signature, body] = fields;
-    Some(Envelope { key_id, signature, body })
-}
-
-/// Maps in order on `threads` threads.
-fn parallel<T: Sync, R: Send>(items: &[T], threads: usize, map: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let share = items.len().div_ceil(threads.max(1)).max(1);
-    if items.len() <= share || items.len() < 64 {
-        return items.iter().map(map).collect();
-    }
-    std::thread::scope(|scope| {
-        let map = &map;
-        let parts: Vec<_> =
-            items.chunks(share).map(|part| scope.spawn(move || part.iter().map(map).collect::<Vec<_>>())).collect();
-        parts.into_iter().flat_map(|part| part.join().expect("hashing does not panic")).collect()
-    })
 }

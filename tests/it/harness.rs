@@ -4,7 +4,6 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 
 use promotion_ledger::{
@@ -43,7 +42,8 @@ pub enum LogUnderTest {
 
 /// The broker that the test run started, or a loud skip.
 pub fn kafka(test: &str) -> Option<LogUnderTest> {
-    let Some(bootstrap) = std::env::var("KAFKA_BOOTSTRAP").ok().filter(|bootstrap| !bootstrap.is_empty()) else {
+    let Some(bootstrap) = std::env::var("KAFKA_BOOTSTRAP").ok().filter(|bootstrap| !bootstrap.is_empty())
+    else {
         assert!(
             std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"),
             "{test}: KAFKA_BOOTSTRAP is not set, but REQUIRE_SERVICES=1"
@@ -78,7 +78,8 @@ pub struct Directory {
 impl Directory {
     /// Makes a ledger with `init`.
     pub fn init(log: &LogUnderTest) -> Self {
-        let made = Self { temporary: tempfile::tempdir().expect("a temporary directory"), name: "node".into() };
+        let made =
+            Self { temporary: tempfile::tempdir().expect("a temporary directory"), name: "node".into() };
         let dir = made.path().display().to_string();
         let mut args = vec!["init", "--dir", &dir, "--name", "localhost/test"];
         if let LogUnderTest::Kafka { bootstrap, topic } = log {
@@ -95,15 +96,20 @@ impl Directory {
         let twin = self.temporary.path().join(&name);
         std::fs::create_dir_all(twin.join("keys")).expect("a directory");
         for file in ["front-door.pem", "log.pem", "subjects.key"] {
-            std::fs::copy(self.path().join("keys").join(file), twin.join("keys").join(file)).expect("a copied key");
+            std::fs::copy(self.path().join("keys").join(file), twin.join("keys").join(file))
+                .expect("a copied key");
         }
-        let config = std::fs::read_to_string(self.path().join("promotion-ledger.toml")).expect("a configuration");
+        let config =
+            std::fs::read_to_string(self.path().join("promotion-ledger.toml")).expect("a configuration");
         let shared = |name: &str| format!("dir = {:?}", self.path().join(name));
         let config = config.replace("dir = \"evidence\"", &shared("evidence"));
         let config = config.replace("dir = \"subjects\"", &shared("subjects"));
         std::fs::write(twin.join("promotion-ledger.toml"), config).expect("a configuration");
         // The first directory lives as long as this one: both are in one temporary directory.
-        Self { temporary: tempfile::tempdir_in(self.temporary.path()).expect("a directory"), name: twin.display().to_string() }
+        Self {
+            temporary: tempfile::tempdir_in(self.temporary.path()).expect("a directory"),
+            name: twin.display().to_string(),
+        }
     }
 
     /// Its path.
@@ -139,7 +145,9 @@ impl Node {
             panic!("the node did not start: {}", String::from_utf8_lossy(&output.stderr));
         }
         let stderr = child.stderr.take().expect("a pipe");
-        std::thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| eprintln!("node: {line}")));
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| eprintln!("node: {line}"))
+        });
         let started: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
         let address = started["listening"].as_str().unwrap_or_else(|| panic!("no address in {line}"));
         Self { child, url: format!("http://{address}") }
@@ -159,21 +167,13 @@ impl Node {
         assert!(status.success(), "the node ended with {status}");
     }
 
-    /// Waits for the node to end by itself, with its exit code.
-    pub fn ended(&mut self, within: Duration) -> Option<i32> {
-        let deadline = Instant::now() + within;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().expect("an answer") {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        None
-    }
-
     /// A client.
     pub async fn client(&self) -> Client {
-        let channel = Channel::from_shared(self.url.clone()).expect("an address").connect().await.expect("a connection");
+        let channel = Channel::from_shared(self.url.clone())
+            .expect("an address")
+            .connect()
+            .await
+            .expect("a connection");
         Client { channel, pieces: sample::evidence() }
     }
 }
@@ -230,7 +230,9 @@ impl Client {
 
     /// The n-th sample promotion of a model.
     pub fn draft(&self, model: usize, n: u64) -> PromotionDraft {
-        sample::promotion(&self.pieces, "test", model, n, SystemClock.now())
+        // The same draft every time it is asked for: retries repeat their request.
+        static NOW: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| SystemClock.now());
+        sample::promotion(&self.pieces, "test", model, n, *NOW)
     }
 
     /// Promotes.
@@ -255,14 +257,20 @@ impl Client {
         let mut stream = self.auditor().read_chain(request).await.expect("a stream").into_inner();
         let mut entries = Vec::new();
         while let Some(message) = stream.message().await.expect("entries") {
-            entries.extend(message.entries.into_iter().map(|entry| StoredEntry { header: entry.header, record: entry.record }));
+            entries.extend(
+                message
+                    .entries
+                    .into_iter()
+                    .map(|entry| StoredEntry { header: entry.header, record: entry.record }),
+            );
         }
         entries
     }
 
     /// Re-verifies everything from genesis against the signed checkpoint: every test ends with this.
     pub async fn check(&self) -> Verifier {
-        let note = self.auditor().get_checkpoint(GetCheckpointRequest {}).await.expect("a checkpoint").into_inner();
+        let note =
+            self.auditor().get_checkpoint(GetCheckpointRequest {}).await.expect("a checkpoint").into_inner();
         let opened = checkpoint::open(&note.checkpoint, &self.log_key().await).expect("a signed checkpoint");
         let mut entries = self.entries().await;
         entries.truncate(opened.size as usize);

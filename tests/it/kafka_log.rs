@@ -466,7 +466,7 @@ fn corrupt(broker: &Broker, topic: &str, needle: &[u8]) {
     let segment = broker.dir.join("data").join(format!("{topic}-0")).join("00000000000000000000.log");
     let mut bytes = std::fs::read(&segment).expect("the partition's segment");
     let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the value is stored");
-    bytes[at] ^= 1;
+    *bytes.get_mut(at).expect("just found") ^= 1;
     std::fs::write(&segment, bytes).expect("written");
 }
 

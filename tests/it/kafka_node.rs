@@ -29,7 +29,8 @@ async fn two_nodes_and_an_empty_one_reach_equal_heads() {
     let second = Node::serve(&twin.path());
     let (one, two) = (first.client().await, second.client().await);
     one.upload_all().await;
-    let junk: BaseProducer = ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("a producer");
+    let junk: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("a producer");
     for n in 0..6 {
         one.promote(one.draft(0, n)).await.expect("a receipt");
         two.promote(two.draft(1, n)).await.expect("a receipt");

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![cfg(feature = "node")]
 
+mod canonical;
 mod harness;
 mod kafka_log;
 mod kafka_node;
@@ -9,3 +10,7 @@ mod log_contract;
 mod node;
 mod rules;
 mod samples;
+mod simulation;
+mod six_fields;
+mod tidy;
+mod vectors;

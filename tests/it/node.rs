@@ -7,8 +7,8 @@ use promotion_ledger::{
     event::{
         digest::sha256,
         proto::{
-            AsOfRequest, CheckPromotionRequest, EvidenceDescription, GetEntryRequest, ListEntriesRequest, Person,
-            RetireRequest, RevokeRequest, RollBackRequest, get_entry_request::By,
+            AsOfRequest, CheckPromotionRequest, EvidenceDescription, GetEntryRequest, ListEntriesRequest,
+            Person, RetireRequest, RevokeRequest, RollBackRequest, get_entry_request::By,
         },
     },
     proof::verify::{Depth, Verifier},
@@ -86,7 +86,12 @@ async fn fifty_identical_submissions_give_one_event(log: LogUnderTest) {
                 loop {
                     match emitter.promote(request.clone()).await {
                         Ok(response) => return response.into_inner().receipt.expect("a receipt"),
-                        Err(status) if matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted) => {
+                        Err(status)
+                            if matches!(
+                                status.code(),
+                                Code::Unavailable | Code::ResourceExhausted | Code::Aborted
+                            ) =>
+                        {
                             tokio::time::sleep(Duration::from_millis(20)).await;
                         }
                         Err(status) => panic!("{status}"),
@@ -114,12 +119,22 @@ async fn what_is_incomplete_is_refused_with_all_problems_and_writes_nothing(log:
     draft.explanations.clear();
     draft.approvals[0].answers.remove(0);
     draft.model_version.as_mut().expect("a model").version = "latest".into();
-    let report = draft.challenger_comparison.as_mut().expect("a comparison").report.as_mut().expect("a report");
+    let report =
+        draft.challenger_comparison.as_mut().expect("a comparison").report.as_mut().expect("a report");
     report.sha256 = sha256(b"never uploaded").0.to_vec();
     let status = client.promote(draft.clone()).await.expect_err("refused");
     assert_eq!(status.code(), Code::InvalidArgument);
-    let fields: Vec<_> = status.get_details_bad_request().expect("violations").field_violations.into_iter().map(|v| v.field).collect();
-    assert_eq!(fields, ["approvals[0].answers", "challenger_comparison.report", "explanations", "model_version.version"]);
+    let fields: Vec<_> = status
+        .get_details_bad_request()
+        .expect("violations")
+        .field_violations
+        .into_iter()
+        .map(|v| v.field)
+        .collect();
+    assert_eq!(
+        fields,
+        ["approvals[0].answers", "challenger_comparison.report", "explanations", "model_version.version"]
+    );
     let request = CheckPromotionRequest { promotion: Some(draft) };
     let checked = client.emitter().check_promotion(request).await.expect("a check").into_inner();
     assert_eq!(checked.problems.into_iter().map(|p| p.field).collect::<Vec<_>>(), fields);
@@ -130,7 +145,8 @@ async fn what_is_incomplete_is_refused_with_all_problems_and_writes_nothing(log:
     (comparison.no_incumbent, comparison.comparators) = (true, Vec::new());
     assert_eq!(client.promote(first_again).await.expect_err("refused").code(), Code::FailedPrecondition);
     // Evidence that is not what it says is not kept.
-    let description = EvidenceDescription { sha256: sha256(b"one").0.to_vec(), length: 3, media_type: "text/plain".into() };
+    let description =
+        EvidenceDescription { sha256: sha256(b"one").0.to_vec(), length: 3, media_type: "text/plain".into() };
     let status = client.upload_as(description, b"two".to_vec()).await.expect_err("refused");
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(client.check().await.size(), 2);
@@ -138,7 +154,11 @@ async fn what_is_incomplete_is_refused_with_all_problems_and_writes_nothing(log:
 }
 
 fn actor() -> Option<Person> {
-    Some(Person { issuer: "https://idp.example.bank".into(), subject: "u-3001".into(), name: "Ada Ops".into() })
+    Some(Person {
+        issuer: "https://idp.example.bank".into(),
+        subject: "u-3001".into(),
+        name: "Ada Ops".into(),
+    })
 }
 
 async fn current(client: &Client, time: u64) -> Option<u64> {
@@ -152,19 +172,55 @@ async fn a_slot_follows_promotion_rollback_revocation_and_retirement(log: LogUnd
     let first = client.promote(client.draft(0, 0)).await.expect("a receipt").seq;
     let second = client.promote(client.draft(0, 1)).await.expect("a receipt").seq;
     assert_eq!(current(&client, u64::MAX).await, Some(second));
-    let roll_back = RollBackRequest { slot: None, to_seq: first, actor: actor(), reason: "drift".into(), request_id: "r1".into() };
-    let receipt = client.emitter().roll_back(roll_back.clone()).await.expect("a receipt").into_inner().receipt.expect("one");
-    let again = client.emitter().roll_back(roll_back).await.expect("a receipt").into_inner().receipt.expect("one");
+    let roll_back = RollBackRequest {
+        slot: None,
+        to_seq: first,
+        actor: actor(),
+        reason: "drift".into(),
+        request_id: "r1".into(),
+    };
+    let receipt = client
+        .emitter()
+        .roll_back(roll_back.clone())
+        .await
+        .expect("a receipt")
+        .into_inner()
+        .receipt
+        .expect("one");
+    let again =
+        client.emitter().roll_back(roll_back).await.expect("a receipt").into_inner().receipt.expect("one");
     assert_eq!((again.seq, again.duplicate), (receipt.seq, true));
     assert_eq!(current(&client, u64::MAX).await, Some(first));
-    let revoke = RevokeRequest { promoted_seq: first, actor: actor(), reason: "bad data".into(), request_id: "r2".into() };
+    let revoke = RevokeRequest {
+        promoted_seq: first,
+        actor: actor(),
+        reason: "bad data".into(),
+        request_id: "r2".into(),
+    };
     client.emitter().revoke(revoke).await.expect("a receipt");
     assert_eq!(current(&client, u64::MAX).await, None);
-    let back = RollBackRequest { slot: None, to_seq: first, actor: actor(), reason: "no".into(), request_id: "r3".into() };
+    let back = RollBackRequest {
+        slot: None,
+        to_seq: first,
+        actor: actor(),
+        reason: "no".into(),
+        request_id: "r3".into(),
+    };
     assert_eq!(client.emitter().roll_back(back).await.expect_err("revoked").code(), Code::FailedPrecondition);
-    let back = RollBackRequest { slot: None, to_seq: second, actor: actor(), reason: "yes".into(), request_id: "r4".into() };
+    let back = RollBackRequest {
+        slot: None,
+        to_seq: second,
+        actor: actor(),
+        reason: "yes".into(),
+        request_id: "r4".into(),
+    };
     client.emitter().roll_back(back).await.expect("a receipt");
-    let retire = RetireRequest { promoted_seq: second, actor: actor(), reason: "end of life".into(), request_id: "r5".into() };
+    let retire = RetireRequest {
+        promoted_seq: second,
+        actor: actor(),
+        reason: "end of life".into(),
+        request_id: "r5".into(),
+    };
     client.emitter().retire(retire).await.expect("a receipt");
     assert_eq!(current(&client, u64::MAX).await, None);
     // Sealed reasons open for auditors, and only there.
@@ -174,7 +230,11 @@ async fn a_slot_follows_promotion_rollback_revocation_and_retirement(log: LogUnd
     assert!(!String::from_utf8_lossy(&record).contains("drift"));
     let claims = &entry.opened.first().expect("a sealed item").claims;
     assert!(String::from_utf8_lossy(claims).contains("drift"));
-    let listed = ListEntriesRequest { model: "bench-test-0".into(), environment: "production".into(), ..Default::default() };
+    let listed = ListEntriesRequest {
+        model: "bench-test-0".into(),
+        environment: "production".into(),
+        ..Default::default()
+    };
     let listed = client.auditor().list_entries(listed).await.expect("a list").into_inner();
     assert_eq!(listed.entries.len(), 6);
     client.check().await;
@@ -256,7 +316,9 @@ async fn beyond_the_bounds_callers_are_told_at_once() {
         .map(|model| {
             let (mut emitter, draft) = (client.emitter(), client.draft(model, 0));
             tokio::spawn(async move {
-                emitter.promote(promotion_ledger::event::proto::PromoteRequest { promotion: Some(draft) }).await
+                emitter
+                    .promote(promotion_ledger::event::proto::PromoteRequest { promotion: Some(draft) })
+                    .await
             })
         })
         .collect();
@@ -289,7 +351,9 @@ async fn every_flipped_byte_is_found() {
         let mut verifier = Verifier::new(Depth::Signatures, None);
         match verifier.push(&bad, 1) {
             // Found at the entry itself, or by the link that no longer fits.
-            Err(fault) => assert!((target..=target + 1).contains(&(fault.seq as usize)), "byte {at}: {fault}"),
+            Err(fault) => {
+                assert!((target..=target + 1).contains(&(fault.seq as usize)), "byte {at}: {fault}")
+            }
             Ok(_) => assert_ne!(verifier.root(), verified.root(), "byte {at} of a header"),
         }
     }

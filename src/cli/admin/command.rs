@@ -7,7 +7,7 @@ use tonic::transport::Channel;
 use super::statement::{self, Act};
 use crate::{
     cli::{
-        output::{self, Exit, Failure, Format, Result},
+        output::{self, Exit, Failure, Format, Result, say},
         source::connect,
         submit::{self, request, retrying},
     },
@@ -23,7 +23,9 @@ use crate::{
 
 /// Acts of the administrators: prepare, sign offline, submit.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  promotion-ledger admin key --new second.pem\n  promotion-ledger admin prepare -o add.bin key-added --public-key 5f…\n  promotion-ledger admin sign add.bin --key admin.pem -o add.sig\n  promotion-ledger admin submit add.bin --signature add.sig")]
+#[command(
+    after_help = "Example:\n  promotion-ledger admin key --new second.pem\n  promotion-ledger admin prepare -o add.bin key-added --public-key 5f…\n  promotion-ledger admin sign add.bin --key admin.pem -o add.sig\n  promotion-ledger admin submit add.bin --signature add.sig"
+)]
 pub struct Args {
     #[command(subcommand)]
     step: Step,
@@ -99,9 +101,9 @@ fn key(path: &Path, format: Format) -> Result {
             "file": path.display().to_string(), "public_key": public, "key_id": id.to_string(),
         })),
         Format::Text => {
-            println!("Made the key {}", path.display());
-            println!("  public key  {public}");
-            println!("  key_id      {id}");
+            say!("Made the key {}", path.display());
+            say!("  public key  {public}");
+            say!("  key_id      {id}");
         }
     }
     Ok(Exit::Ok)
@@ -119,14 +121,17 @@ async fn state(url: &str) -> Result<GetAdminStateResponse> {
 async fn prepare(args: &Prepare, format: Format) -> Result {
     let (ledger_id, admin_seq, known) = match (&args.ledger_id, args.admin_seq) {
         (Some(hex), Some(admin_seq)) => {
-            let id = Digest::from_hex(hex).ok_or_else(|| Failure::usage("--ledger-id is not 64 hexadecimal digits"))?;
+            let id = Digest::from_hex(hex)
+                .ok_or_else(|| Failure::usage("--ledger-id is not 64 hexadecimal digits"))?;
             (id, admin_seq, Vec::new())
         }
         _ => {
             let state = state(&args.url).await?;
             let id = Digest::from_slice(&state.ledger_id).unwrap_or_default();
             let keys = state.keys.iter();
-            let known = keys.filter_map(|key| Some((Digest::from_slice(&key.key_id)?, Digest::from_slice(&key.public_key)?)));
+            let known = keys.filter_map(|key| {
+                Some((Digest::from_slice(&key.key_id)?, Digest::from_slice(&key.public_key)?))
+            });
             (id, state.next_admin_seq, known.collect())
         }
     };
@@ -181,26 +186,28 @@ fn signature(path: &Path, statement: &[u8]) -> Result<AdminSignature> {
 }
 
 fn words(bytes: &[u8], path: &Path) -> Result<Vec<(&'static str, String)>> {
-    statement::words(bytes)
-        .ok_or_else(|| Failure::usage(format!("{} is not a statement that this version knows", path.display())))
+    statement::words(bytes).ok_or_else(|| {
+        Failure::usage(format!("{} is not a statement that this version knows", path.display()))
+    })
 }
 
 fn describe(done: &str, bytes: &[u8], to: &Path, format: Format) -> Result<()> {
     let words = words(bytes, to)?;
     let sha256 = digest::sha256(bytes).to_string();
     if format == Format::Json {
-        let mut value: serde_json::Map<_, _> = words.into_iter().map(|(name, text)| (name.replace(' ', "_"), text.into())).collect();
+        let mut value: serde_json::Map<_, _> =
+            words.into_iter().map(|(name, text)| (name.replace(' ', "_"), text.into())).collect();
         value.insert("statement_sha256".into(), sha256.into());
         value.insert("file".into(), to.display().to_string().into());
         output::json(&value);
         return Ok(());
     }
-    println!("{done}:");
+    say!("{done}:");
     for (name, text) in words {
-        println!("  {name:<12} {text}");
+        say!("  {name:<12} {text}");
     }
-    println!("  {:<12} {sha256}", "sha256");
-    println!("  {:<12} {}", "written to", to.display());
+    say!("  {:<12} {sha256}", "sha256");
+    say!("  {:<12} {}", "written to", to.display());
     Ok(())
 }
 
@@ -209,5 +216,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))
+    std::fs::write(path, bytes)
+        .map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))
 }

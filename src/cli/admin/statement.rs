@@ -85,11 +85,18 @@ fn key_id(text: &str, known: &[(Digest, Digest)]) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// What is wrong with the arguments, in words.
-pub fn encode(act: &Act, ledger_id: &Digest, admin_seq: u64, known: &[(Digest, Digest)]) -> Result<Vec<u8>, String> {
+pub fn encode(
+    act: &Act,
+    ledger_id: &Digest,
+    admin_seq: u64,
+    known: &[(Digest, Digest)],
+) -> Result<Vec<u8>, String> {
     let (kind, payload) = match act {
         Act::KeyAdded { public_key, roles } => {
-            let key = hex::decode(public_key.trim()).ok().filter(|bytes| canonical::public_key(bytes).is_some());
-            let public_key = key.ok_or(format!("--public-key {public_key} is not an Ed25519 public key in hex"))?;
+            let key =
+                hex::decode(public_key.trim()).ok().filter(|bytes| canonical::public_key(bytes).is_some());
+            let public_key =
+                key.ok_or(format!("--public-key {public_key} is not an Ed25519 public key in hex"))?;
             let has = |role: &Role| roles.contains(role);
             let roles = ROLES.iter().filter(|(role, ..)| has(role)).fold(0, |bits, (_, bit, _)| bits | bit);
             if roles & role::ADMIN_SIGNER != 0 && roles != role::ADMIN_SIGNER {
@@ -105,10 +112,13 @@ pub fn encode(act: &Act, ledger_id: &Digest, admin_seq: u64, known: &[(Digest, D
             (Kind::KeyCompromised, payload.encode_to_vec())
         }
         Act::ClockReset { from_seq, time } => {
-            let time = u64::try_from(time.as_microsecond()).map_err(|_| "--time lies before 1970".to_owned())?;
+            let time =
+                u64::try_from(time.as_microsecond()).map_err(|_| "--time lies before 1970".to_owned())?;
             (Kind::ClockReset, ClockReset { from_seq: *from_seq, time }.encode_to_vec())
         }
-        Act::RulesActivated { rules } => (Kind::RulesActivated, RulesActivated { rules: *rules }.encode_to_vec()),
+        Act::RulesActivated { rules } => {
+            (Kind::RulesActivated, RulesActivated { rules: *rules }.encode_to_vec())
+        }
     };
     let statement =
         AdminStatement { ledger_id: ledger_id.0.to_vec(), kind: kind.number().into(), admin_seq, payload };
@@ -129,7 +139,8 @@ pub fn words(bytes: &[u8]) -> Option<Vec<(&'static str, String)>> {
         Kind::KeyAdded => {
             let key = canonical::decode_exact::<KeyAdded>(payload)?.key?;
             let id = canonical::public_key(&key.public_key).map(|key| digest::key_id(&key))?;
-            let may: Vec<_> = ROLES.iter().filter(|(_, bit, _)| key.roles & bit != 0).map(|(.., text)| *text).collect();
+            let may: Vec<_> =
+                ROLES.iter().filter(|(_, bit, _)| key.roles & bit != 0).map(|(.., text)| *text).collect();
             lines.push(("public key", hex::encode(&key.public_key)));
             lines.push(("key_id", id.to_string()));
             lines.push(("may sign", may.join(", ")));
@@ -141,12 +152,18 @@ pub fn words(bytes: &[u8]) -> Option<Vec<(&'static str, String)>> {
         Kind::KeyCompromised => {
             let KeyCompromised { key_id, from_seq } = canonical::decode_exact(payload)?;
             lines.push(("key_id", hex::encode(key_id)));
-            lines.push(("effect", format!("this key may no longer sign; what it signed from entry {from_seq} on is flagged")));
+            lines.push((
+                "effect",
+                format!("this key may no longer sign; what it signed from entry {from_seq} on is flagged"),
+            ));
         }
         Kind::ClockReset => {
             let ClockReset { from_seq, time } = canonical::decode_exact(payload)?;
             let time = crate::cli::output::utc(time);
-            lines.push(("effect", format!("entries from {from_seq} up to this act are dated {time}, and flagged")));
+            lines.push((
+                "effect",
+                format!("entries from {from_seq} up to this act are dated {time}, and flagged"),
+            ));
         }
         Kind::RulesActivated => {
             let RulesActivated { rules } = canonical::decode_exact(payload)?;

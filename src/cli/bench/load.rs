@@ -24,7 +24,8 @@ use crate::{
         proto::{
             EvidenceDescription, GetEntryRequest, GetStatusRequest, GetStatusResponse, PromoteRequest,
             UploadEvidenceRequest, auditor_service_client::AuditorServiceClient,
-            emitter_service_client::EmitterServiceClient, get_entry_request::By, upload_evidence_request::Part,
+            emitter_service_client::EmitterServiceClient, get_entry_request::By,
+            upload_evidence_request::Part,
         },
     },
     node::Node,
@@ -39,7 +40,9 @@ const DISK_SYNCS: usize = 400;
 
 /// Measure a node under load.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger bench --clients 128 --seconds 10\n  promotion-ledger bench --url http://127.0.0.1:7420 --clients 1\n  promotion-ledger bench --kafka 127.0.0.1:9092 --topic bench-1 --development-topic\n\nThe disk is measured in the same run: quote results beside it.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger bench --clients 128 --seconds 10\n  promotion-ledger bench --url http://127.0.0.1:7420 --clients 1\n  promotion-ledger bench --kafka 127.0.0.1:9092 --topic bench-1 --development-topic\n\nThe disk is measured in the same run: quote results beside it."
+)]
 pub struct Args {
     /// A running node; without it a node is started in a temporary directory, in this process
     #[arg(long)]
@@ -173,9 +176,12 @@ async fn drive(url: &str, args: &Args) -> Result<Measured> {
         .cycle()
         .take(args.clients)
         .enumerate()
-        .map(|(client, channel)| tokio::spawn(one_client(channel.clone(), pieces.clone(), run.clone(), client, until)))
+        .map(|(client, channel)| {
+            tokio::spawn(one_client(channel.clone(), pieces.clone(), run.clone(), client, until))
+        })
         .collect();
-    let mut latency = Histogram::<u64>::new(3).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let mut latency =
+        Histogram::<u64>::new(3).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     let (mut events, mut errors, mut last, mut first_error) = (0, 0, None, None);
     for client in clients {
         let done = client.await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
@@ -271,12 +277,26 @@ fn print(args: &Args, measured: &Measured, disk_before: u64, disk_after: u64, fo
             println!("log          {log}");
             println!("clients      {}", args.clients);
             println!("event        {} bytes each, all six fields, signed", measured.record_len);
-            println!("rate         {rate:.0} events/s ({} events in {:.1} s)", measured.events, measured.elapsed.as_secs_f64());
-            println!("latency      p50 {} us, p99 {} us, p99.9 {} us, max {} us", p(0.5), p(0.99), p(0.999), measured.latency.max());
+            println!(
+                "rate         {rate:.0} events/s ({} events in {:.1} s)",
+                measured.events,
+                measured.elapsed.as_secs_f64()
+            );
+            println!(
+                "latency      p50 {} us, p99 {} us, p99.9 {} us, max {} us",
+                p(0.5),
+                p(0.99),
+                p(0.999),
+                measured.latency.max()
+            );
             println!("syncs        {}, {per_sync:.1} events in each", measured.syncs);
             println!("bare disk    fdatasync p50 {disk_before} us before, {disk_after} us after");
             if measured.errors > 0 {
-                println!("errors       {} (first: {})", measured.errors, measured.first_error.as_deref().unwrap_or(""));
+                println!(
+                    "errors       {} (first: {})",
+                    measured.errors,
+                    measured.first_error.as_deref().unwrap_or("")
+                );
             }
         }
     }

@@ -6,9 +6,9 @@ use crate::event::{
     Digest, Micros,
     digest::sha256,
     proto::{
-        Answer, ApprovalDraft, ApprovalForm, ApprovalRequestDraft, BandCheck, ChallengerComparison, Comparator,
-        ComparatorRole, Dataset, DatasetStrength, EvidenceRef, Explanation, FormQuestion, ModelVersion, Person,
-        PromotionDraft, Slot, SlotRole,
+        Answer, ApprovalDraft, ApprovalForm, ApprovalRequestDraft, BandCheck, ChallengerComparison,
+        Comparator, ComparatorRole, Dataset, DatasetStrength, EvidenceRef, Explanation, FormQuestion,
+        ModelVersion, Person, PromotionDraft, Slot, SlotRole,
     },
 };
 
@@ -24,7 +24,8 @@ pub struct Piece {
 
 /// The evidence that every event of the load refers to.
 pub fn evidence() -> [Piece; 7] {
-    let piece = |name: &str, media_type| Piece { bytes: format!("{name} of the load\n").into_bytes(), media_type };
+    let piece =
+        |name: &str, media_type| Piece { bytes: format!("{name} of the load\n").into_bytes(), media_type };
     [
         piece("comparison report", "text/html"),
         piece("metrics", "application/json"),
@@ -59,7 +60,12 @@ fn assertion() -> String {
     let claims = format!(
         r#"{{"iss":"{ISSUER}","sub":"u-2001","aud":"promotion-ledger","iat":1795000000,"auth_time":1795000000,"acr":"urn:bank:acr:mfa","amr":["pwd","otp"],"groups":["model-risk-approvers","staff"],"name":"Maria Keller","email":"maria.keller@example.bank"}}"#
     );
-    format!("{}.{}.{}", part(r#"{"alg":"EdDSA","typ":"JWT","kid":"load"}"#), part(&claims), BASE64_URL_SAFE_NO_PAD.encode([7; 64]))
+    format!(
+        "{}.{}.{}",
+        part(r#"{"alg":"EdDSA","typ":"JWT","kid":"load"}"#),
+        part(&claims),
+        BASE64_URL_SAFE_NO_PAD.encode([7; 64])
+    )
 }
 
 /// The n-th promotion of a client, complete and valid at `now`. Each client has a slot of its own.

@@ -10,7 +10,10 @@ use crate::{
     cli::output::{Exit, Failure, Result, utc},
     event::{
         Header, Kind,
-        proto::{GetCheckpointRequest, GetEntryRequest, ListEntriesRequest, ListedEntry, ReadChainRequest, get_entry_request::By},
+        proto::{
+            GetCheckpointRequest, GetEntryRequest, ListEntriesRequest, ListedEntry, ReadChainRequest,
+            get_entry_request::By,
+        },
     },
     proof::{
         checkpoint,
@@ -28,7 +31,8 @@ async fn on_day(stage: &Stage, day: &str) -> Result<Vec<Header>> {
     let to = from + 24 * 3600 * 1_000_000;
     let listed = accepted(stage, ListEntriesRequest { from, to, ..Default::default() }).await?;
     let header = |listed: &ListedEntry| {
-        let entry = listed.entry.as_ref().ok_or_else(|| Failure::new(Exit::No, "an entry without a header"))?;
+        let entry =
+            listed.entry.as_ref().ok_or_else(|| Failure::new(Exit::No, "an entry without a header"))?;
         Header::decode(&entry.header).map_err(|error| Failure::new(Exit::No, error.to_string()))
     };
     let headers = listed.iter().map(header).collect::<Result<Vec<_>>>()?;
@@ -47,14 +51,21 @@ pub async fn approved_on_the_14th(stage: &Stage) -> Step {
             let model = promoted.model_version.clone().unwrap_or_default();
             let asked = promoted.approval_request.clone().unwrap_or_default();
             let approver = promoted.approvals.first().and_then(|approval| approval.approver.as_ref());
-            step.note(format!("entry {}  {}  {} {}", header.seq, utc(header.recorded_at), model.name, model.version));
-            step.note(format!("         {} {}, approved by {}", asked.system, asked.id, seen::name(&people, approver)));
-            step.expect("it is version 13", "13".to_owned(), model.version);
-            step.expect("approved by Maria Keller", "Maria Keller (u-2001)".to_owned(), seen::name(&people, approver));
+            let (seq, when) = (header.seq, utc(header.recorded_at));
+            step.note(format!(
+                "entry {seq}, {when}: {} {}, request {} {}",
+                model.name, model.version, asked.system, asked.id
+            ));
+            let found = format!("version {}, approved by {}", model.version, seen::name(&people, approver));
+            step.expect(found.clone(), "version 13, approved by Maria Keller (u-2001)".to_owned(), found);
         }
         for (at, expected) in [("2026-11-14T09:00:00Z", Some(1)), ("2026-11-14T18:00:00Z", Some(2))] {
             let found = current(stage, time(at)).await?;
-            step.expect(format!("current at {at}: {}", entry_or_none(found)), entry_or_none(expected), entry_or_none(found));
+            step.expect(
+                format!("current at {at}: {}", entry_or_none(found)),
+                entry_or_none(expected),
+                entry_or_none(found),
+            );
         }
         Ok(())
     })
@@ -83,9 +94,15 @@ pub async fn seen_on_the_21st(stage: &Stage) -> Step {
             }
         }
         let evidence = fields.iter().map(|field| field.evidence.len()).sum();
-        step.expect("six fields", 6, fields.len());
-        step.expect("the names of both approvers open", 2, promoted.approvals.iter().filter(|a| a.approver.as_ref().is_some_and(|p| people.contains_key(&p.subject_id))).count());
-        step.expect(format!("all {evidence} files are there (the path is the SHA-256) and hash to their digests"), evidence, intact);
+        let named = promoted.approvals.iter().filter_map(|approval| approval.approver.as_ref());
+        let named = named.filter(|person| people.contains_key(&person.subject_id)).count();
+        let words = |fields: usize, named: usize| format!("{fields} fields, {named} approvers by name");
+        step.expect(words(fields.len(), named), words(6, 2), words(fields.len(), named));
+        step.expect(
+            format!("all {evidence} files are there, and hash to their digests (the path is the SHA-256)"),
+            evidence,
+            intact,
+        );
         Ok(())
     })
     .await
@@ -96,7 +113,12 @@ async fn chain(stage: &Stage) -> Result<Vec<StoredEntry>> {
     let mut stream = stage.auditor().read_chain(request).await?.into_inner();
     let mut entries = Vec::new();
     while let Some(message) = stream.message().await? {
-        entries.extend(message.entries.into_iter().map(|entry| StoredEntry { header: entry.header, record: entry.record }));
+        entries.extend(
+            message
+                .entries
+                .into_iter()
+                .map(|entry| StoredEntry { header: entry.header, record: entry.record }),
+        );
     }
     Ok(entries)
 }
@@ -104,7 +126,7 @@ async fn chain(stage: &Stage) -> Result<Vec<StoredEntry>> {
 /// Is the whole ledger as it was written?
 pub async fn verified(stage: &Stage) -> Step {
     let at = stage.at(time(ASKED));
-    Step::play("The auditor verifies the chain from genesis, trusting only ledger_id and log key", at, async |step| {
+    Step::play("The auditor verifies the chain from genesis, knowing ledger_id and log key", at, async |step| {
         let entries = chain(stage).await?;
         let note = stage.auditor().get_checkpoint(GetCheckpointRequest {}).await?.into_inner().checkpoint;
         let signed = checkpoint::open(&note, &stage.key).map_err(|error| Failure::new(Exit::No, error.to_string()))?;
@@ -129,17 +151,22 @@ pub async fn flipped(stage: &Stage) -> Step {
         let middle = entries.get(2).map_or(0, |entry| entry.record.len() / 2);
         for (part, byte) in [("record", middle), ("header", HEADER_EVENT_DIGEST)] {
             let mut copy = entries.clone();
-            let bytes = copy.get_mut(2).map(|entry| if part == "record" { &mut entry.record } else { &mut entry.header });
+            let bytes = copy
+                .get_mut(2)
+                .map(|entry| if part == "record" { &mut entry.record } else { &mut entry.header });
             if let Some(byte) = bytes.and_then(|bytes| bytes.get_mut(byte)) {
                 *byte ^= 1;
             }
             let mut verifier = Verifier::new(Depth::Signatures, Some(stage.ledger_id));
             let fault = verifier.push(&copy, 1).err();
             let named = fault.as_ref().map(|fault| fault.seq);
-            step.expect(format!("byte {byte} of its {part}: verification names entry 2"), entry_or_none(Some(2)), entry_or_none(named));
-            if let Some(fault) = fault {
-                step.note(fault.to_string());
-            }
+            step.expect(
+                format!("byte {byte} of its {part}: verification names entry 2"),
+                entry_or_none(Some(2)),
+                entry_or_none(named),
+            );
+            let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();
+            step.note(fault.split(": found").next().unwrap_or_default());
         }
         Ok(())
     })

@@ -8,14 +8,16 @@ use std::{
 use super::{
     audit,
     stage::{Stage, time},
-    step::Step,
+    step::{Step, say},
     story,
 };
 use crate::cli::output::{self, Exit, Failure, Format, Result, coloured};
 
 /// Play the credit example on a real node.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  promotion-ledger demo\n  promotion-ledger demo --dir /tmp/demo-ledger\n\nExits with 0 only if every step gave what it should.")]
+#[command(
+    after_help = "Examples:\n  promotion-ledger demo\n  promotion-ledger demo --dir /tmp/demo-ledger\n\nExits with 0 only if every step gave what it should."
+)]
 pub struct Args {
     /// Keep the ledger in this directory, which must not exist or be empty; else it goes when the demo ends
     #[arg(long)]
@@ -75,33 +77,46 @@ async fn play(stage: &Stage, format: Format) -> Vec<Step> {
 fn examples(given: Option<PathBuf>) -> Result<PathBuf> {
     let complete = |dir: &Path| dir.join("2026-11-07/promotion.yaml").is_file();
     if let Some(dir) = given {
-        let missing = || Failure::usage(format!("--examples {}: there is no 2026-11-07/promotion.yaml in it", dir.display()));
+        let missing = || {
+            Failure::usage(format!(
+                "--examples {}: there is no 2026-11-07/promotion.yaml in it",
+                dir.display()
+            ))
+        };
         return if complete(&dir) { Ok(dir) } else { Err(missing()) };
     }
     let built = option_env!("CARGO_MANIFEST_DIR").map(|dir| Path::new(dir).join("examples/credit"));
     let mut places = [Some(PathBuf::from("examples/credit")), built].into_iter().flatten();
     places.find(|dir| complete(dir)).ok_or_else(|| {
-        Failure::usage("examples/credit is not here; run this in a checkout of promotion-ledger, or give --examples DIR")
+        Failure::usage(
+            "examples/credit is not here; run this in a checkout of promotion-ledger, or give --examples DIR",
+        )
     })
 }
 
 fn introduce(stage: &Stage) {
-    println!("{}", coloured("1", "promotion-ledger demo: a credit model is promoted three times, then an auditor asks"));
-    println!();
-    println!("  node      {}, in this process, over real gRPC", stage.url);
-    println!("  ledger    {}", stage.dir.display());
-    println!("  example   {}: real models, reports and SHAP values", stage.examples.display());
-    println!("  clock     set by the demo, to tell a story of November 2026; the rest is what `serve` runs");
+    say(&coloured(
+        "1",
+        "promotion-ledger demo: a credit model is promoted three times, then an auditor asks",
+    ));
+    say("");
+    say(&format!("  node      {}, in this process, over real gRPC", stage.url));
+    say(&format!("  ledger    {}", stage.dir.display()));
+    say(&format!("  example   {}: real models, reports and SHAP values", stage.examples.display()));
+    say("  clock     set by the demo, to tell a story of November 2026; the rest is what `serve` runs");
 }
 
 fn conclude(steps: usize, failed: usize, seconds: f64, kept: Option<&str>) {
-    println!();
+    say("");
     match failed {
-        0 => println!("{} all {steps} steps gave what they should, in {seconds:.1} s", coloured("32", "ok")),
-        n => println!("{} {n} of {steps} steps did not give what they should", coloured("31", "FAILED")),
+        0 => say(&format!(
+            "{} all {steps} steps gave what they should, in {seconds:.1} s",
+            coloured("32", "ok")
+        )),
+        n => say(&format!("{} {n} of {steps} steps did not give what they should", coloured("31", "FAILED"))),
     }
     match kept {
-        Some(dir) => println!("The ledger is kept: promotion-ledger verify --dir {dir}"),
-        None => println!("The ledger was temporary; keep one with: promotion-ledger demo --dir DIR"),
+        Some(dir) => say(&format!("The ledger is kept: promotion-ledger verify --dir {dir}")),
+        None => say("The ledger was temporary; keep one with: promotion-ledger demo --dir DIR"),
     }
 }

@@ -1,6 +1,9 @@
 //! What an approver saw: the six fields of an event, with the path of the exact bytes of each piece of evidence.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use prost::Message;
 use tonic::transport::Channel;
@@ -23,7 +26,10 @@ pub type People = BTreeMap<Vec<u8>, SealedClaims>;
 ///
 /// # Errors
 /// Of the call; exit code 1 if the entry is no promotion.
-pub async fn promoted(mut auditor: AuditorServiceClient<Channel>, request: GetEntryRequest) -> Result<(Promoted, People)> {
+pub async fn promoted(
+    mut auditor: AuditorServiceClient<Channel>,
+    request: GetEntryRequest,
+) -> Result<(Promoted, People)> {
     let answer = auditor.get_entry(request).await?.into_inner();
     let record = answer.entry.map(|entry| entry.record).unwrap_or_default();
     let event = canonical::decode(&record).ok().and_then(|record| record.body.event);
@@ -83,7 +89,10 @@ pub fn fields(promoted: &Promoted, people: &People) -> Vec<Field> {
         name: "dataset",
         source: format!("feature store: {} {}", dataset.snapshot_kind, dataset.snapshot_id),
         lines: Vec::new(),
-        evidence: [kept("snapshot", dataset.copy.as_ref()), kept("definition", dataset.definition.as_ref())].into_iter().flatten().collect(),
+        evidence: [kept("snapshot", dataset.copy.as_ref()), kept("definition", dataset.definition.as_ref())]
+            .into_iter()
+            .flatten()
+            .collect(),
     });
     fields
 }
@@ -92,9 +101,12 @@ fn model_version(promoted: &Promoted) -> Field {
     let model = promoted.model_version.clone().unwrap_or_default();
     Field {
         name: "model version",
-        source: format!("registry: {}", model.registry_uri),
-        lines: vec![format!("{} version {}", model.name, model.version)],
-        evidence: [kept("artefact", model.copy.as_ref()), kept("profile", promoted.profile.as_ref())].into_iter().flatten().collect(),
+        source: format!("registry: {}, {} version {}", model.registry_uri, model.name, model.version),
+        lines: Vec::new(),
+        evidence: [kept("artefact", model.copy.as_ref()), kept("profile", promoted.profile.as_ref())]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 
@@ -105,7 +117,8 @@ fn comparison(promoted: &Promoted) -> Field {
         Ok(ComparatorRole::Challenger) => "challenger",
         _ => "benchmark",
     };
-    let with: Vec<_> = comparison.comparators.iter().map(|c| format!("{} {} {}", role(c.role), c.name, c.version)).collect();
+    let with: Vec<_> =
+        comparison.comparators.iter().map(|c| format!("{} {} {}", role(c.role), c.name, c.version)).collect();
     let outside: Vec<_> = comparison.band_checks.iter().filter(|check| !check.within).collect();
     let named: Vec<_> = outside.iter().map(|check| format!("{} {}", check.metric, check.segment)).collect();
     let band = match named.len() {
@@ -116,7 +129,10 @@ fn comparison(promoted: &Promoted) -> Field {
         name: "challenger comparison",
         source: "comparison job".into(),
         lines: vec![format!("with {}", with.join(", ")), band],
-        evidence: [kept("report", comparison.report.as_ref()), kept("metrics", comparison.metrics.as_ref())].into_iter().flatten().collect(),
+        evidence: [kept("report", comparison.report.as_ref()), kept("metrics", comparison.metrics.as_ref())]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 
@@ -133,7 +149,8 @@ fn request(promoted: &Promoted, people: &People) -> Field {
 }
 
 fn approvers(promoted: &Promoted, people: &People) -> Field {
-    let issuer = promoted.approvals.first().and_then(|approval| approval.approver.clone()).unwrap_or_default().issuer;
+    let issuer =
+        promoted.approvals.first().and_then(|approval| approval.approver.clone()).unwrap_or_default().issuer;
     let line = |approval: &crate::event::proto::Approval| {
         let (who, when) = (name(people, approval.approver.as_ref()), utc(approval.decided_at));
         format!("{who}, {when}, {}, login by {}", approval.matched_groups.join(" "), approval.amr.join("+"))
@@ -149,5 +166,7 @@ fn approvers(promoted: &Promoted, people: &People) -> Field {
 /// Whether the file under a node's directory has the digest that the event names.
 pub fn intact(dir: &Path, reference: &EvidenceRef) -> bool {
     let hashed = crate::cli::promotion_file::hash_file(&dir.join(path(&reference.sha256)));
-    hashed.is_ok_and(|hashed| Some(hashed.sha256) == Digest::from_slice(&reference.sha256) && hashed.length == reference.length)
+    hashed.is_ok_and(|hashed| {
+        Some(hashed.sha256) == Digest::from_slice(&reference.sha256) && hashed.length == reference.length
+    })
 }

@@ -59,7 +59,8 @@ pub struct Stage {
 /// A time of the story.
 pub fn time(text: &str) -> Micros {
     let time = text.parse::<jiff::Timestamp>().ok();
-    time.and_then(|time| Micros::try_from(time.as_microsecond()).ok()).expect("times of the story are written in this program")
+    time.and_then(|time| Micros::try_from(time.as_microsecond()).ok())
+        .expect("times of the story are written in this program")
 }
 
 fn internal(error: impl std::fmt::Display) -> Failure {

@@ -79,15 +79,15 @@ impl Step {
     /// Prints it.
     pub fn print(&self, number: usize) {
         let shown = self.at.strip_suffix(":00Z").unwrap_or(&self.at).replace('T', " ");
-        println!("\n{number:>2}  {}  {}", coloured("36", &shown), coloured("1", &self.title));
+        say(&format!("\n{number:>2}  {}  {}", coloured("36", &shown), coloured("1", &self.title)));
         for line in &self.lines {
             match line {
-                Line::Note(text) => wrapped(text).iter().for_each(|line| println!("      {line}")),
-                Line::Check { ok: true, what, .. } => println!("    {} {what}", coloured("32", "ok")),
+                Line::Note(text) => wrapped(text).iter().for_each(|line| say(&format!("      {line}"))),
+                Line::Check { ok: true, what, .. } => say(&format!("    {} {what}", coloured("32", "ok"))),
                 Line::Check { ok: false, what, expected, found } => {
-                    println!("    {} {what}", coloured("31", "FAILED"));
-                    println!("      expected: {expected}");
-                    println!("      found:    {found}");
+                    say(&format!("    {} {what}", coloured("31", "FAILED")));
+                    say(&format!("      expected: {expected}"));
+                    say(&format!("      found:    {found}"));
                 }
             }
         }
@@ -111,4 +111,10 @@ fn wrapped(text: &str) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Prints a line. The demo plays to its end, and ends with its own exit code, even if nobody reads any more.
+pub fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

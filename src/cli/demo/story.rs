@@ -9,14 +9,18 @@ use super::{
 use crate::{
     cli::{
         output::{Exit, Failure, Result},
+        promote,
         promotion_file::{self, Converted},
-        promote, source,
+        source,
         submit::{self, Emitter, Recorded},
         upload,
     },
     event::{
         Digest, Micros, digest,
-        proto::{AsOfRequest, GetEntryRequest, ListEntriesRequest, ListedEntry, PromoteRequest, ReadEvidenceRequest, get_entry_request::By},
+        proto::{
+            AsOfRequest, GetEntryRequest, ListEntriesRequest, ListedEntry, PromoteRequest,
+            ReadEvidenceRequest, get_entry_request::By,
+        },
     },
 };
 
@@ -38,7 +42,12 @@ async fn promote_file(stage: &Stage, path: &str, step: &mut Step) -> Result<(Con
     let file = read(stage, path)?;
     let uploaded = upload::upload_missing(&stage.emitter(), &file.uploads).await?;
     let recorded = submit::submit(&stage.emitter(), &file.draft, &stage.key).await?;
-    step.note(format!("{} pieces of evidence sent, {} KiB; {} were there", uploaded.files, uploaded.bytes / 1024, uploaded.present));
+    step.note(format!(
+        "{} pieces of evidence sent, {} KiB; {} were there",
+        uploaded.files,
+        uploaded.bytes / 1024,
+        uploaded.present
+    ));
     Ok((file, recorded))
 }
 
@@ -67,11 +76,19 @@ async fn size(stage: &Stage) -> Result<u64> {
 pub async fn first_promotion(stage: &Stage) -> Step {
     let at = stage.at(time("2026-11-07T10:30:00Z"));
     Step::play("The first promotion: v12, nothing to compare with", at, async |step| {
-        step.expect("before it, production is empty", "nothing".into(), entry_or_none(current(stage, at).await?));
+        step.expect(
+            "before it, production is empty",
+            "nothing".into(),
+            entry_or_none(current(stage, at).await?),
+        );
         let (_, recorded) = promote_file(stage, "2026-11-07/promotion.yaml", step).await?;
         let seq = recorded.receipt.seq;
         step.expect("all six fields are there: recorded as entry 1, the receipt verifies offline", 1, seq);
-        step.expect(format!("entry {seq} is current"), entry_or_none(Some(seq)), entry_or_none(current(stage, at).await?));
+        step.expect(
+            format!("entry {seq} is current"),
+            entry_or_none(Some(seq)),
+            entry_or_none(current(stage, at).await?),
+        );
         Ok(())
     })
     .await
@@ -93,7 +110,11 @@ pub async fn weekly_retrain(stage: &Stage) -> Step {
             format!("entry {seq}, already recorded"),
             format!("entry {}, duplicate {}", again.receipt.seq, again.receipt.duplicate),
         );
-        step.expect(format!("entry {seq} is current"), entry_or_none(Some(seq)), entry_or_none(current(stage, at).await?));
+        step.expect(
+            format!("entry {seq} is current"),
+            entry_or_none(Some(seq)),
+            entry_or_none(current(stage, at).await?),
+        );
         Ok(())
     })
     .await
@@ -107,22 +128,40 @@ pub async fn threshold_change(stage: &Stage) -> Step {
         let before = accepted(stage, ListEntriesRequest::default()).await?.len();
         let file = read(stage, "2026-11-21/promotion.yaml")?;
         let uploaded = upload::upload_missing(&stage.emitter(), &file.uploads).await?;
-        step.note(format!("{} pieces of evidence sent, {} KiB; {} were there", uploaded.files, uploaded.bytes / 1024, uploaded.present));
+        step.note(format!(
+            "{} pieces of evidence sent, {} KiB; {} were there",
+            uploaded.files,
+            uploaded.bytes / 1024,
+            uploaded.present
+        ));
         let receipts = storm(stage, &file).await?;
         let wrote: Vec<_> = receipts.iter().filter(|recorded| !recorded.receipt.duplicate).collect();
         let seq = wrote.first().map_or(0, |recorded| recorded.receipt.seq);
-        let name = |recorded: &&Recorded| (recorded.receipt.seq, recorded.header.event_digest, recorded.receipt.idempotency_key.clone());
+        let name = |recorded: &&Recorded| {
+            (recorded.receipt.seq, recorded.header.event_digest, recorded.receipt.idempotency_key.clone())
+        };
         let mut names: Vec<_> = receipts.iter().map(|recorded| name(&recorded)).collect();
         names.sort();
         names.dedup();
         let after = accepted(stage, ListEntriesRequest::default()).await?.len();
-        step.expect(format!("{STORM} identical submissions over {CONNECTIONS} connections: one event"), 1, after - before);
+        step.expect(
+            format!("{STORM} identical submissions over {CONNECTIONS} connections: one event"),
+            1,
+            after - before,
+        );
         step.expect("one submission wrote it", 1, wrote.len());
         step.expect(format!("{STORM} callers hold a verified receipt"), STORM, receipts.len());
         step.expect("all of them for the same entry, event digest and key", 1, names.len());
         let marked = size(stage).await?.saturating_sub(seq + 1);
-        step.note(format!("of the other {}, {marked} reached the log too and stand there as duplicates", STORM - 1));
-        step.expect(format!("entry {seq} is current"), entry_or_none(Some(seq)), entry_or_none(current(stage, at).await?));
+        step.note(format!(
+            "of the other {}, {marked} reached the log too and stand there as duplicates",
+            STORM - 1
+        ));
+        step.expect(
+            format!("entry {seq} is current"),
+            entry_or_none(Some(seq)),
+            entry_or_none(current(stage, at).await?),
+        );
         Ok(())
     })
     .await
@@ -160,14 +199,25 @@ pub async fn without_explanation(stage: &Stage) -> Step {
         }
         refused(stage, &careless, step, "made carelessly as well: every problem at once", 4).await?;
         let after = (size(stage).await?, current(stage, at).await?);
-        let words = |(size, seq): (u64, Option<u64>)| format!("{size} entries, {} current", entry_or_none(seq));
-        step.expect(format!("nothing was written, nothing changed: {}", words(after)), words(before), words(after));
+        let words =
+            |(size, seq): (u64, Option<u64>)| format!("{size} entries, {} current", entry_or_none(seq));
+        step.expect(
+            format!("nothing was written, nothing changed: {}", words(after)),
+            words(before),
+            words(after),
+        );
         Ok(())
     })
     .await
 }
 
-async fn refused(stage: &Stage, file: &Converted, step: &mut Step, what: &str, problems: usize) -> Result<()> {
+async fn refused(
+    stage: &Stage,
+    file: &Converted,
+    step: &mut Step,
+    what: &str,
+    problems: usize,
+) -> Result<()> {
     let (found, _) = promote::check(stage.channel(), file).await?;
     let promotion = Some(file.draft.clone());
     upload::upload_missing(&stage.emitter(), &file.uploads).await?;
@@ -178,7 +228,13 @@ async fn refused(stage: &Stage, file: &Converted, step: &mut Step, what: &str, p
             for problem in &failure.problems {
                 step.note(format!("{} {}", problem.field, problem.description));
             }
-            step.check(found == failure.problems, "a dry run had said the same", "the same problems", format!("{} problems", found.len()));
+            let same = found == failure.problems;
+            step.check(
+                same,
+                "a dry run had said the same",
+                "the same problems",
+                format!("{} problems", found.len()),
+            );
         }
         Err(status) => step.check(false, what, "INVALID_ARGUMENT", status),
         Ok(_) => step.check(false, what, "INVALID_ARGUMENT", "it was recorded"),
@@ -189,29 +245,61 @@ async fn refused(stage: &Stage, file: &Converted, step: &mut Step, what: &str, p
 /// December: somebody runs the explanation job again.
 pub async fn regenerated_report(stage: &Stage) -> Step {
     let at = stage.at(time("2026-12-05T16:20:00Z"));
-    Step::play("The SHAP report of the 14th is made again, with another background sample", at, async |step| {
-        let original = std::fs::read(stage.example("2026-11-14/explanation/shap_report.html"));
-        let again = std::fs::read(stage.example("2026-11-14/explanation/shap_report_regenerated.html"));
-        let failed = |error: std::io::Error| Failure::new(Exit::Usage, format!("the example is incomplete: {error}"));
-        let (original, again) = (original.map_err(failed)?, again.map_err(failed)?);
-        let (first, second) = (digest::sha256(&original), digest::sha256(&again));
-        step.note(format!("shown on the 14th  {first}"));
-        step.note(format!("made again         {second}"));
-        step.check(first != second, "other bytes, another hash", "different", if first == second { "equal" } else { "different" });
-        step.expect("the event points to the original", first.to_string(), explained_by(stage, 2).await?.to_string());
-        let by = |sha256: Digest| ListEntriesRequest { evidence_sha256: sha256.0.to_vec(), ..Default::default() };
-        step.expect("no event ever pointed to the new one", 0, accepted(stage, by(second)).await?.len());
-        step.expect("one event was approved on the original", 1, accepted(stage, by(first)).await?.len());
-        let kept = evidence(stage, &first).await?;
-        step.check(kept == original, "the ledger still serves the original, byte for byte", format!("{} bytes", original.len()), format!("{} other bytes", kept.len()));
-        Ok(())
-    })
+    Step::play(
+        "The SHAP report of the 14th is made again, with another background sample",
+        at,
+        async |step| {
+            let original = std::fs::read(stage.example("2026-11-14/explanation/shap_report.html"));
+            let again = std::fs::read(stage.example("2026-11-14/explanation/shap_report_regenerated.html"));
+            let failed = |error: std::io::Error| {
+                Failure::new(Exit::Usage, format!("the example is incomplete: {error}"))
+            };
+            let (original, again) = (original.map_err(failed)?, again.map_err(failed)?);
+            let (first, second) = (digest::sha256(&original), digest::sha256(&again));
+            step.note(format!("shown on the 14th  {first}"));
+            step.note(format!("made again         {second}"));
+            step.check(
+                first != second,
+                "other bytes, another hash",
+                "different",
+                if first == second { "equal" } else { "different" },
+            );
+            step.expect(
+                "the event points to the original",
+                first.to_string(),
+                explained_by(stage, 2).await?.to_string(),
+            );
+            let by = |sha256: Digest| ListEntriesRequest {
+                evidence_sha256: sha256.0.to_vec(),
+                ..Default::default()
+            };
+            let (old, new) =
+                (accepted(stage, by(first)).await?.len(), accepted(stage, by(second)).await?.len());
+            step.check(
+                old == 1 && new == 0,
+                "no other event has either of them",
+                "1 and 0 events",
+                format!("{old} and {new} events"),
+            );
+            let kept = evidence(stage, &first).await?;
+            let kept = format!("{} ({} bytes)", digest::sha256(&kept), kept.len());
+            step.expect(
+                "the ledger still serves the original, byte for byte",
+                format!("{first} ({} bytes)", original.len()),
+                kept,
+            );
+            Ok(())
+        },
+    )
     .await
 }
 
 /// Digest of the first explanation of an entry.
 async fn explained_by(stage: &Stage, seq: u64) -> Result<Digest> {
-    let promoted = super::seen::promoted(stage.auditor(), GetEntryRequest { by: Some(By::Seq(seq)), unseal: false }).await?.0;
+    let promoted =
+        super::seen::promoted(stage.auditor(), GetEntryRequest { by: Some(By::Seq(seq)), unseal: false })
+            .await?
+            .0;
     let content = promoted.explanations.first().and_then(|explanation| explanation.content.as_ref());
     Ok(content.and_then(|content| Digest::from_slice(&content.sha256)).unwrap_or_default())
 }

@@ -66,14 +66,17 @@ pub struct Converted {
 impl Converted {
     /// Whether what is wrong with this field follows from a problem that the file has.
     pub fn explains(&self, field: &str) -> bool {
-        let under = |at: &str| field == at || field.strip_prefix(at).is_some_and(|rest| rest.starts_with(['.', '[']));
-        self.problems.iter().any(|problem| under(&problem.field)) || self.unresolved.iter().any(|at| under(at))
+        let under =
+            |at: &str| field == at || field.strip_prefix(at).is_some_and(|rest| rest.starts_with(['.', '[']));
+        self.problems.iter().any(|problem| under(&problem.field))
+            || self.unresolved.iter().any(|at| under(at))
     }
 }
 
 /// Converts a promotion file.
 pub fn convert(promotion: &Promotion, files: &Files) -> Converted {
-    let mut c = Converter { files, problems: Problems::default(), uploads: Vec::new(), unresolved: Vec::new() };
+    let mut c =
+        Converter { files, problems: Problems::default(), uploads: Vec::new(), unresolved: Vec::new() };
     let model_version = promotion.model_version.as_ref().map(|model| fields::model_version(&mut c, model));
     let dataset = promotion.dataset.as_ref().map(|dataset| fields::dataset(&mut c, dataset));
     let known = fields::Known {
@@ -210,7 +213,8 @@ impl Converter<'_> {
                 stands_for.to_vec()
             }
             text if !is_digest(text) => {
-                self.problems.add(field, format!("{text:?} is neither the word `{word}` nor a hexadecimal SHA-256"));
+                self.problems
+                    .add(field, format!("{text:?} is neither the word `{word}` nor a hexadecimal SHA-256"));
                 Vec::new()
             }
             text => self.hex(field, text, 32..=32).unwrap_or_default(),
@@ -220,9 +224,13 @@ impl Converter<'_> {
     /// A time in RFC 3339; 0 if there is none.
     pub fn time(&mut self, field: &str, text: Option<&String>) -> Micros {
         let Some(text) = text else { return 0 };
-        let time = text.parse::<jiff::Timestamp>().ok().and_then(|time| Micros::try_from(time.as_microsecond()).ok());
+        let time = text
+            .parse::<jiff::Timestamp>()
+            .ok()
+            .and_then(|time| Micros::try_from(time.as_microsecond()).ok());
         time.unwrap_or_else(|| {
-            self.problems.add(field, format!("{text:?} is not a time such as 2026-11-14T09:12:31Z (RFC 3339)"));
+            self.problems
+                .add(field, format!("{text:?} is not a time such as 2026-11-14T09:12:31Z (RFC 3339)"));
             0
         })
     }
@@ -256,4 +264,3 @@ fn media_type_of(path: &str) -> &'static str {
         _ => "application/octet-stream",
     }
 }
-

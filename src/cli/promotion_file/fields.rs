@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::{convert::Converter, shape};
 use crate::event::proto::{
     Answer, ApprovalDraft, ApprovalForm, ApprovalRequestDraft, BandCheck, ChallengerComparison, Comparator,
-    ComparatorRole, Dataset, DatasetStrength, Explanation, FormQuestion, ModelVersion, Person, Slot, SlotRole,
+    ComparatorRole, Dataset, DatasetStrength, Explanation, FormQuestion, ModelVersion, Person, Slot,
+    SlotRole,
 };
 
 const SLOT_ROLES: [(&str, i32); 4] = [
@@ -62,7 +63,11 @@ pub fn model_version(c: &mut Converter<'_>, model: &shape::ModelVersion) -> Mode
 }
 
 /// Field two.
-pub fn comparison(c: &mut Converter<'_>, comparison: &shape::Comparison, known: &Known) -> ChallengerComparison {
+pub fn comparison(
+    c: &mut Converter<'_>,
+    comparison: &shape::Comparison,
+    known: &Known,
+) -> ChallengerComparison {
     let path = "challenger_comparison";
     let comparators = comparison.comparators.iter().enumerate().map(|(i, comparator)| {
         let at = format!("{path}.comparators[{i}]");
@@ -88,7 +93,12 @@ pub fn comparison(c: &mut Converter<'_>, comparison: &shape::Comparison, known: 
         comparators: comparators.collect(),
         report: comparison.report.as_ref().and_then(|e| c.evidence("challenger_comparison.report", e)),
         metrics: comparison.metrics.as_ref().and_then(|e| c.evidence("challenger_comparison.metrics", e)),
-        computed_on: c.word("challenger_comparison.computed_on", &comparison.computed_on, "dataset", &known.dataset),
+        computed_on: c.word(
+            "challenger_comparison.computed_on",
+            &comparison.computed_on,
+            "dataset",
+            &known.dataset,
+        ),
         band_checks: comparison.band_check.iter().map(band).collect(),
     }
 }
@@ -122,7 +132,10 @@ fn form(c: &mut Converter<'_>, form: &shape::Form) -> ApprovalForm {
     let file = text.and_then(|text| match serde_json::from_str::<shape::FormFile>(&text) {
         Ok(file) => Some(file),
         Err(error) => {
-            c.problems.add("approval_request.form.questions", format!("the form is not JSON with questions: {error}"));
+            c.problems.add(
+                "approval_request.form.questions",
+                format!("the form is not JSON with questions: {error}"),
+            );
             None
         }
     });
@@ -169,14 +182,21 @@ fn answers(c: &mut Converter<'_>, at: &str, path: &str) -> Vec<Answer> {
     match serde_json::from_str::<BTreeMap<String, String>>(&text) {
         Ok(answers) => answers.into_iter().map(|(question, text)| Answer { question, text }).collect(),
         Err(error) => {
-            c.problems.add(field, format!("{path} is not JSON of the form {{\"question id\": \"answer\"}}: {error}"));
+            c.problems.add(
+                field,
+                format!("{path} is not JSON of the form {{\"question id\": \"answer\"}}: {error}"),
+            );
             Vec::new()
         }
     }
 }
 
 /// Field five.
-pub fn explanations(c: &mut Converter<'_>, explanations: &[shape::Explanation], known: &Known) -> Vec<Explanation> {
+pub fn explanations(
+    c: &mut Converter<'_>,
+    explanations: &[shape::Explanation],
+    known: &Known,
+) -> Vec<Explanation> {
     let one = |(i, explanation): (usize, &shape::Explanation)| {
         let at = format!("explanations[{i}]");
         let content = shape::Evidence {
@@ -193,8 +213,18 @@ pub fn explanations(c: &mut Converter<'_>, explanations: &[shape::Explanation], 
         Explanation {
             kind: explanation.kind.clone(),
             content: c.evidence(&format!("{at}.content"), &content),
-            explains: c.word(&format!("{at}.explains"), &explanation.explains, "model_version", &known.artifact),
-            computed_on: c.word(&format!("{at}.computed_on"), &explanation.computed_on, "dataset", &known.dataset),
+            explains: c.word(
+                &format!("{at}.explains"),
+                &explanation.explains,
+                "model_version",
+                &known.artifact,
+            ),
+            computed_on: c.word(
+                &format!("{at}.computed_on"),
+                &explanation.computed_on,
+                "dataset",
+                &known.dataset,
+            ),
             sample_manifest: manifest.and_then(|path| c.keep(&format!("{at}.sample_manifest"), path, None)),
             background_sha256: background.unwrap_or_default(),
             tool: explanation.tool.clone(),

@@ -46,7 +46,9 @@ pub(super) fn parse(text: &str) -> std::result::Result<Promotion, (String, Strin
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
         let whole = error.without_snippet().to_string();
-        (place.unwrap_or_default(), whole)
+        // The place is in front already.
+        let why = whole.split(" at line ").next().unwrap_or_default().to_owned();
+        (place.unwrap_or_default(), why)
     })
 }
 
@@ -126,7 +128,11 @@ profile: profile.json
     }
 
     fn problems(yaml: &str, files: &Files) -> Vec<(String, String)> {
-        converted(yaml, files).problems.into_iter().map(|problem| (problem.field, problem.description)).collect()
+        converted(yaml, files)
+            .problems
+            .into_iter()
+            .map(|problem| (problem.field, problem.description))
+            .collect()
     }
 
     #[test]
@@ -142,7 +148,10 @@ profile: profile.json
         assert_eq!(draft.explanations[0].explains, artifact);
         assert_eq!(draft.explanations[0].background_sha256, data);
         let request = draft.approval_request.unwrap();
-        assert_eq!((request.asked_at, request.due_at - request.asked_at), (1_794_643_200_000_000, 3_600_000_000));
+        assert_eq!(
+            (request.asked_at, request.due_at - request.asked_at),
+            (1_794_643_200_000_000, 3_600_000_000)
+        );
         assert!(request.form.unwrap().questions[0].required);
         assert_eq!(draft.approvals[0].answers[0].text, "because");
         assert_eq!(draft.approvals[0].assertion, "h.c.s");
@@ -163,7 +172,8 @@ profile: profile.json
         let mut files = files();
         files.hashed.insert("data.csv".into(), Err("there is no such file".into()));
         files.texts.insert("answers.json".into(), Ok("[1]".into()));
-        let yaml = YAML.replace("role: champion}\n", "role: chief}\n").replace("2026-11-14T08:00:00Z", "14.11.2026");
+        let yaml =
+            YAML.replace("role: champion}\n", "role: chief}\n").replace("2026-11-14T08:00:00Z", "14.11.2026");
         let yaml = yaml.replace("explains: model_version", "explains: this");
         let found = problems(&yaml, &files);
         let fields: Vec<_> = found.iter().map(|(field, _)| field.as_str()).collect();
@@ -192,7 +202,8 @@ profile: profile.json
 
     #[test]
     fn a_short_digest_is_refused() {
-        let yaml = YAML.replace("artifact: model.json", "artifact_sha256: abcd").replace("keep_copy: true, ", "");
+        let yaml =
+            YAML.replace("artifact: model.json", "artifact_sha256: abcd").replace("keep_copy: true, ", "");
         let found = problems(&yaml, &files());
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].0, "model_version.artifact_sha256");

@@ -297,7 +297,8 @@ impl Promotion {
 
     /// Paths whose text is read: form, assertions, answers.
     pub fn texts(&self) -> Vec<&str> {
-        let approvals = self.approvals.iter().flat_map(|approval| approval.assertion.iter().chain(&approval.answers));
+        let approvals =
+            self.approvals.iter().flat_map(|approval| approval.assertion.iter().chain(&approval.answers));
         self.form().into_iter().chain(approvals).map(String::as_str).collect()
     }
 

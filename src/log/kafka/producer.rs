@@ -107,7 +107,8 @@ async fn delivered(delivery: DeliveryFuture) -> Result<(), Error> {
 /// it affects an outcome.
 fn record<'a>(topic: &'a str, outgoing: &'a Outgoing) -> FutureRecord<'a, str, [u8]> {
     let record = FutureRecord::to(topic).partition(PARTITION).payload(outgoing.value.as_slice());
-    let record = record.headers(headers(outgoing));
+    // A value that is no event (republished junk) has no envelope either.
+    let record = if outgoing.origin.is_empty() { record } else { record.headers(headers(outgoing)) };
     if outgoing.model.is_empty() { record } else { record.key(outgoing.model.as_str()) }
 }
 

@@ -1,0 +1,154 @@
+//! `show`: one entry whole, and everything that it points to.
+
+use std::path::{Path, PathBuf};
+
+use crate::event::{
+    Digest, Header,
+    proto::{Body, GetEntryRequest, GetEntryResponse, GetReceiptRequest, body::Event, get_entry_request::By},
+};
+
+use super::{
+    event_json, evidence_out,
+    output::{self, Exit, Failure, Format, Result, say},
+    six_fields,
+    source::{Source, SourceArgs},
+    words::{self, People},
+};
+
+/// Show one entry: the six fields, who approved, what was decided.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  promotion-ledger show 7 --unseal\n  promotion-ledger show 5f3a…e1 --evidence seen-by-the-approver\n  promotion-ledger show 7 --dir ledger --receipt receipt.txt --record record.bin\n\nNames, answers and free text are sealed, one key for each person; --unseal opens what was not erased, and the\nnode logs it. The record and receipt verify offline: promotion-ledger verify --receipt FILE --key VKEY."
+)]
+pub struct Args {
+    /// Its number, its event digest or its idempotency key (64 hexadecimal digits)
+    entry: String,
+    /// Open the sealed items
+    #[arg(long)]
+    unseal: bool,
+    /// Write its receipt here
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// Write its signed record here, verbatim
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Write every piece of its evidence into this directory, after checking its SHA-256
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Runs the command.
+pub async fn run(args: Args, format: Format) -> Result {
+    let source = Source::open(&args.source).await?;
+    let answer = find(&source, &args.entry, args.unseal).await?;
+    let entry = answer.entry.clone().unwrap_or_default();
+    let header =
+        Header::decode(&entry.header).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let body = event_json::body(&entry.record);
+    if let Some(path) = &args.receipt {
+        let receipt = source.get_receipt(GetReceiptRequest { seq: header.seq }).await?.tlog_proof;
+        write(path, receipt.as_bytes())?;
+    }
+    if let Some(path) = &args.record {
+        write(path, &entry.record)?;
+    }
+    let evidence = match (&args.evidence, body.as_ref().and_then(|body| body.event.as_ref())) {
+        (Some(dir), Some(Event::Promoted(promoted))) => {
+            evidence_out::write_all(&source, promoted, dir).await?
+        }
+        _ => Vec::new(),
+    };
+    let opened = args.unseal.then_some(answer.opened.as_slice());
+    match format {
+        Format::Json => json(&answer, &header, body.as_ref(), opened.is_some(), &evidence),
+        Format::Text => text(&answer, &header, body.as_ref(), &People::new(opened), &evidence),
+    }
+    Ok(if evidence.iter().all(evidence_out::Written::is_good) { Exit::Ok } else { Exit::No })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes)
+        .map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))
+}
+
+/// The entry that a number, an event digest or an idempotency key names.
+async fn find(source: &Source, name: &str, unseal: bool) -> Result<GetEntryResponse> {
+    let get = |by| source.get_entry(GetEntryRequest { by: Some(by), unseal });
+    if let Ok(seq) = name.parse() {
+        return Ok(get(By::Seq(seq)).await?);
+    }
+    let digest = Digest::from_hex(name).ok_or_else(|| {
+        Failure::usage(format!("{name:?} is neither an entry's number nor a digest (64 hexadecimal digits)"))
+    })?;
+    match get(By::EventDigest(digest.0.to_vec())).await {
+        Err(status) if status.code() == tonic::Code::NotFound => {}
+        found => return Ok(found?),
+    }
+    Ok(get(By::IdempotencyKey(digest.0.to_vec())).await?)
+}
+
+fn json(
+    answer: &GetEntryResponse,
+    header: &Header,
+    body: Option<&Body>,
+    unsealed: bool,
+    evidence: &[evidence_out::Written],
+) {
+    output::json(&serde_json::json!({
+        "header": event_json::header(header),
+        "date": answer.date,
+        "date_utc": output::utc(answer.date),
+        "date_set_by_clock_reset": answer.clock_reset,
+        "event": body.map(event_json::event),
+        "opened": unsealed.then(|| event_json::opened(&answer.opened)),
+        "evidence": evidence,
+        "as_of_size": answer.as_of_size,
+    }));
+}
+
+fn text(
+    answer: &GetEntryResponse,
+    header: &Header,
+    body: Option<&Body>,
+    people: &People,
+    evidence: &[evidence_out::Written],
+) {
+    let kind = header.kind.map_or("not a record of this ledger", |kind| kind.name()).replace('_', " ");
+    let line = |name: &str, value: &str| say!("  {name:<17} {value}");
+    say!("{}", output::coloured("1", &format!("Entry {}: {kind}", header.seq)));
+    line("outcome", &words::outcome(header));
+    let reset = if answer.clock_reset { " (set by a clock reset)" } else { "" };
+    line(
+        "date",
+        &format!("{}{reset}, recorded at {}", output::utc(answer.date), output::utc(header.recorded_at)),
+    );
+    line("event digest", &header.event_digest.to_string());
+    if let Some(body) = body {
+        line("idempotency key", &hex::encode(&body.idempotency_key));
+    }
+    match body.and_then(|body| body.event.as_ref()) {
+        Some(Event::Promoted(promoted)) => {
+            line("slot", &six_fields::slot(promoted.slot.as_ref()));
+            six_fields::screen(promoted, people).iter().for_each(|line| say!("{line}"));
+        }
+        Some(event) => match event_json::slot_act(event) {
+            Some((slot, seq, actor, request)) => {
+                line("slot", &six_fields::slot(slot));
+                line("promotion", &format!("entry {seq}"));
+                line("asked by", &format!("{}, request {request}", people.name(actor)));
+                people.statements("reason").iter().for_each(|(_, text)| line("reason", text));
+            }
+            None => {
+                let whole = serde_json::to_string_pretty(&event_json::event_only(event)).unwrap_or_default();
+                say!("{whole}");
+            }
+        },
+        None => line("record", &format!("{} bytes that cannot be read", header.record_len)),
+    }
+    for written in evidence {
+        say!("{written}");
+    }
+    say!("  up to entry {} as this was asked", answer.as_of_size.saturating_sub(1));
+}

@@ -1,0 +1,218 @@
+//! The six fields of a promotion on one screen: each with its source system and its digests.
+
+use crate::event::proto::{
+    Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength, EvidenceRef,
+    Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+};
+
+use super::{
+    output::{self, coloured},
+    words::{self, People},
+};
+
+/// Lines of a screen.
+pub struct Screen<'a> {
+    lines: Vec<String>,
+    people: &'a People,
+}
+
+/// A slot in words.
+pub fn slot(slot: Option<&Slot>) -> String {
+    let Some(slot) = slot else { return "no slot".into() };
+    let role = role(slot.role);
+    let region = if slot.region.is_empty() { String::new() } else { format!(" / {}", slot.region) };
+    format!("{} / {}{region}, {role}", slot.model, slot.environment)
+}
+
+/// A slot's role in words.
+pub fn role(number: i32) -> String {
+    let role = SlotRole::try_from(number).map_or("", |role| role.as_str_name());
+    role.trim_start_matches("SLOT_ROLE_").to_lowercase()
+}
+
+/// The six fields and the profile.
+pub fn screen(promoted: &Promoted, people: &People) -> Vec<String> {
+    let mut screen = Screen { lines: Vec::new(), people };
+    screen.model_version(&promoted.model_version.clone().unwrap_or_default());
+    screen.comparison(&promoted.challenger_comparison.clone().unwrap_or_default());
+    screen.request(&promoted.approval_request.clone().unwrap_or_default());
+    screen.head("4 Approver identity", "identity provider");
+    for (i, approval) in promoted.approvals.iter().enumerate() {
+        screen.approval(i, approval);
+    }
+    screen.head("5 Explanation", "explanation job, artefact store");
+    for explanation in &promoted.explanations {
+        screen.explanation(explanation);
+    }
+    screen.dataset(&promoted.dataset.clone().unwrap_or_default());
+    screen.lines.push(String::new());
+    screen.evidence("profile", promoted.profile.as_ref());
+    let routing = promoted.routing.clone().unwrap_or_default();
+    screen.line("routed to", &format!("tier {}, by {}", routing.tier, routing.engine));
+    screen.lines
+}
+
+impl Screen<'_> {
+    fn head(&mut self, title: &str, source: &str) {
+        self.lines.push(format!("{}  from the {source}", coloured("1", title)));
+    }
+
+    fn line(&mut self, name: &str, value: &str) {
+        self.lines.push(format!("    {name:<15} {value}"));
+    }
+
+    fn digest(&mut self, name: &str, digest: &[u8]) {
+        self.line(name, &hex::encode(digest));
+    }
+
+    fn evidence(&mut self, name: &str, reference: Option<&EvidenceRef>) {
+        let Some(reference) = reference else { return };
+        let locked = reference.lock.as_ref().map_or("", |lock| lock.write_once.as_str());
+        let locked = if locked == "none" || locked.is_empty() { "not write-once" } else { locked };
+        self.line(name, &hex::encode(&reference.sha256));
+        self.line(
+            "",
+            &format!(
+                "{}, {}, {locked}, {}",
+                reference.media_type,
+                words::bytes(reference.length),
+                reference.uri
+            ),
+        );
+    }
+
+    fn people(&mut self, name: &str, people: &[PersonRef]) {
+        if !people.is_empty() {
+            let names: Vec<_> = people.iter().map(|person| self.people.name(Some(person))).collect();
+            self.line(name, &names.join("; "));
+        }
+    }
+
+    fn model_version(&mut self, model: &ModelVersion) {
+        self.head("1 Model version", "model registry");
+        self.line("version", &format!("{} {} in {}", model.name, model.version, model.registry_uri));
+        self.digest("artefact", &model.artifact_sha256);
+        self.evidence("stored copy", model.copy.as_ref());
+    }
+
+    fn comparison(&mut self, comparison: &ChallengerComparison) {
+        self.head("2 Challenger comparison", "comparison job");
+        if comparison.no_incumbent {
+            self.line("incumbent", "none: a first promotion");
+        }
+        for comparator in &comparison.comparators {
+            let role = ComparatorRole::try_from(comparator.role).map_or("", |role| role.as_str_name());
+            let role = role.trim_start_matches("COMPARATOR_ROLE_").to_lowercase();
+            self.line(&role, &format!("{} {}", comparator.name, comparator.version));
+            self.digest("", &comparator.artifact_sha256);
+        }
+        self.evidence("report", comparison.report.as_ref());
+        self.evidence("metrics", comparison.metrics.as_ref());
+        let outside: Vec<_> = comparison.band_checks.iter().filter(|check| !check.within).collect();
+        if !comparison.band_checks.is_empty() {
+            let (all, out) = (comparison.band_checks.len(), outside.len());
+            self.line("band check", &format!("{} of {all} metrics within their band", all - out));
+        }
+        for check in outside {
+            let (metric, segment, tolerance) = (&check.metric, &check.segment, check.tolerance);
+            self.line(
+                "outside",
+                &format!(
+                    "{metric} on {segment}: {} against {}, band {tolerance}",
+                    check.candidate, check.incumbent
+                ),
+            );
+        }
+        self.line("computed on", "the dataset of field six");
+    }
+
+    fn request(&mut self, request: &ApprovalRequest) {
+        self.head("3 Approval request", "workflow tool");
+        self.line("request", &format!("{} {}", request.system, request.id));
+        self.line("requested by", &self.people.name(request.requested_by.as_ref()));
+        self.line("triggered by", &self.people.name(request.triggered_by.as_ref()));
+        self.people("contributors", &request.contributors);
+        self.people("asked", &request.asked_people);
+        if !request.asked_groups.is_empty() {
+            self.line("asked groups", &request.asked_groups.join(", "));
+        }
+        let due = if request.due_at == 0 {
+            String::new()
+        } else {
+            format!(", due {}", output::utc(request.due_at))
+        };
+        self.line("asked at", &format!("{}{due}", output::utc(request.asked_at)));
+        for (path, text) in self.people.statements("approval_request.") {
+            self.line(&path.replace('_', " "), &text);
+        }
+        if let Some(form) = &request.form {
+            let required = form.questions.iter().filter(|question| question.required).count();
+            let questions = form.questions.len();
+            self.line(
+                "form",
+                &format!("{} {}: {questions} questions, {required} required", form.id, form.version),
+            );
+            self.evidence("", form.content.as_ref());
+        }
+    }
+
+    fn approval(&mut self, i: usize, approval: &Approval) {
+        let approver = approval.approver.as_ref();
+        self.line("approved by", &self.people.name(approver));
+        self.line("at", &output::utc(approval.decided_at));
+        let complete = if approval.groups_complete { "complete" } else { "not complete" };
+        let groups = self.people.groups(approver).unwrap_or(&approval.matched_groups).join(", ");
+        self.line("groups", &format!("{groups} (the list is {complete})"));
+        let login = format!(
+            "at {}, acr {}, amr {}",
+            output::utc(approval.auth_time),
+            approval.acr,
+            approval.amr.join(" ")
+        );
+        self.line("logged in", &login);
+        self.digest("assertion", &approval.assertion_sha256);
+        let verified = match approval.verified_by.as_str() {
+            "" => "its shape was checked, its signature was not",
+            key => key,
+        };
+        self.line("verified by", verified);
+        let answers = self.people.statements(&format!("approvals[{i}].answers."));
+        if answers.is_empty() {
+            self.line("answered", &format!("{} (the answers are sealed)", approval.answered.join(", ")));
+        }
+        for (question, text) in answers {
+            self.line(&question, &text);
+        }
+    }
+
+    fn explanation(&mut self, explanation: &Explanation) {
+        self.line(
+            "kind",
+            &format!("{}, by {} {}", explanation.kind, explanation.tool, explanation.tool_version),
+        );
+        self.evidence("content", explanation.content.as_ref());
+        self.line("explains", "the artefact of field one");
+        match &explanation.sample_manifest {
+            None => self.line("computed on", "the dataset of field six"),
+            Some(manifest) => {
+                self.digest("computed on", &explanation.computed_on);
+                self.evidence("sample of it", Some(manifest));
+            }
+        }
+        self.digest("background", &explanation.background_sha256);
+    }
+
+    fn dataset(&mut self, dataset: &Dataset) {
+        self.head("6 Dataset", "feature store");
+        let strength = match DatasetStrength::try_from(dataset.strength) {
+            Ok(DatasetStrength::Content) => "over its content",
+            Ok(DatasetStrength::Manifest) => "over a manifest",
+            _ => "unspecified",
+        };
+        self.line("snapshot", &format!("{} {}", dataset.snapshot_kind, dataset.snapshot_id));
+        self.digest("digest", &dataset.digest);
+        self.line("", strength);
+        self.evidence("definition", dataset.definition.as_ref());
+        self.evidence("stored copy", dataset.copy.as_ref());
+    }
+}

@@ -1,0 +1,410 @@
+//! Test vectors of every format, in `tests/vectors/*.json`. They are made again in each run and compared with the
+//! committed files; `UPDATE_VECTORS=1` writes them. `tests/vectors/check.py` computes them a second time.
+
+use std::{convert::Infallible, fs, path::PathBuf};
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305,
+    aead::{Aead, Payload},
+};
+use ed25519_dalek::SigningKey;
+use hmac::{Hmac, Mac};
+use promotion_ledger::{
+    event::{
+        Digest, Header, Kind,
+        canonical::{self, seal_record},
+        content::{content, content_digest},
+        digest,
+        model::role,
+        proto::{
+            AdminAct, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, Sealed, SealedClaims,
+            Slot, SlotRole, Statement, body::Event,
+        },
+    },
+    identity::subjects::{StoreKeys, Subjects},
+    proof::{
+        checkpoint::{self, Checkpoint, LogKey},
+        receipt::Receipt,
+        tree,
+    },
+};
+use prost::Message;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::samples::*;
+
+fn hexed(bytes: impl AsRef<[u8]>) -> String {
+    hex::encode(bytes)
+}
+
+/// Compares with the committed file, or writes it.
+fn pin(name: &str, made: &Value) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{name}.json"));
+    if std::env::var("UPDATE_VECTORS").as_deref() == Ok("1") {
+        let text = serde_json::to_string_pretty(made).expect("JSON") + "\n";
+        fs::write(&path, text).expect("written");
+        return;
+    }
+    let text = fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{name}: {error}; UPDATE_VECTORS=1 writes it"));
+    let committed: Value = serde_json::from_str(&text).expect("JSON");
+    let differences = differences("", &committed, made);
+    assert!(
+        differences.is_empty(),
+        "a format has changed: {name}.json differs at {differences:#?}\nthese bytes are in ledgers; never change them without a new version"
+    );
+}
+
+fn differences(path: &str, a: &Value, b: &Value) -> Vec<String> {
+    match (a, b) {
+        (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
+            left.iter().flat_map(|(key, a)| differences(&format!("{path}/{key}"), a, &b[key])).collect()
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => left
+            .iter()
+            .zip(right)
+            .enumerate()
+            .flat_map(|(i, (a, b))| differences(&format!("{path}/{i}"), a, b))
+            .collect(),
+        _ if a == b => Vec::new(),
+        _ => vec![format!("{path}: committed {a}, now {b}")],
+    }
+}
+
+// --- a whole ledger ----------------------------------------------------------------------------------------
+
+/// Salt, key and nonce of the sample's sealed item.
+const SALT: [u8; 32] = [0x51; 32];
+const PERSON_KEY: [u8; 32] = [0x52; 32];
+const NONCE: [u8; 24] = [0x53; 24];
+const ISSUER: &str = "https://idp.example";
+const SUBJECT: &str = "ada";
+
+fn claims() -> SealedClaims {
+    SealedClaims {
+        blind: vec![0x54; 32],
+        issuer: ISSUER.into(),
+        subject: SUBJECT.into(),
+        name: "Ada Ünal".into(),
+        groups: vec!["model-risk".into(), "staff".into()],
+        assertion: "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl".into(),
+        statements: vec![Statement {
+            path: "approvals[0].answers.fair".into(),
+            text: "Yes, in all segments.".into(),
+        }],
+    }
+}
+
+fn seal_aad(ledger_id: &Digest, subject_id: &Digest) -> Vec<u8> {
+    [digest::TAG_SEAL, &ledger_id.0, &subject_id.0].concat()
+}
+
+fn encrypt(key: [u8; 32], nonce: [u8; 24], msg: &[u8], aad: &[u8]) -> Vec<u8> {
+    XChaCha20Poly1305::new(&key.into()).encrypt(&nonce.into(), Payload { msg, aad }).expect("encrypted")
+}
+
+fn sealed(ledger_id: &Digest) -> Sealed {
+    let (plain, subject_id) = (claims().encode_to_vec(), digest::subject_id(&SALT, ISSUER, SUBJECT));
+    Sealed {
+        subject_id: bytes(subject_id),
+        nonce: NONCE.to_vec(),
+        ciphertext: encrypt(PERSON_KEY, NONCE, &plain, &seal_aad(ledger_id, &subject_id)),
+        commitment: bytes(digest::commitment(&plain)),
+    }
+}
+
+/// A ledger with every kind and outcome, and the name of each entry.
+fn story() -> (Ledger, Vec<&'static str>) {
+    let mut ledger = Ledger::new();
+    let mut names = vec!["genesis"];
+    let mut enter = |ledger: &mut Ledger, name, value| {
+        ledger.push(value);
+        names.push(name);
+    };
+    let first = Event::Promoted(promoted("credit", 1, None));
+    let mut body = ledger.body(first.clone());
+    body.sealed.push(sealed(&ledger.pinned));
+    let value = ledger.seal(&body);
+    enter(&mut ledger, "first promotion, with a sealed item", value.clone());
+    enter(&mut ledger, "the same record again", value.clone());
+    enter(&mut ledger, "hole", Vec::new());
+    let second = ledger.record(Event::Promoted(promoted("credit", 2, Some(1))));
+    let loser = ledger.record(Event::Promoted(promoted("credit", 3, Some(1))));
+    enter(&mut ledger, "promotion over a champion", second);
+    enter(&mut ledger, "lost the race: precondition", loser);
+    let mut retry = promoted("credit", 1, None);
+    retry.routing = None;
+    retry.approvals[0].auth_time += SECOND;
+    let record = ledger.record(Event::Promoted(retry.clone()));
+    enter(&mut ledger, "retry: same key, same content", record);
+    retry.approvals[0].acr = "password".into();
+    let record = ledger.record(Event::Promoted(retry));
+    enter(&mut ledger, "same key, other content: conflict", record);
+    let record = ledger.record(rolled_back("credit", 1, "roll back"));
+    enter(&mut ledger, "roll-back to entry 1", record);
+    let record = ledger.record(revoked("credit", 4, "revoke"));
+    enter(&mut ledger, "revocation of entry 4", record);
+    let added = KeyAdded { key: Some(FrontDoorKey { public_key: public(&key(2)), roles: role::DECISION }) };
+    let record = ledger.record(ledger.admin(Kind::KeyAdded, &added));
+    enter(&mut ledger, "key added", record);
+    let mut shadow = promoted("fraud", 7, None);
+    let slot = Slot { region: String::new(), role: SlotRole::Shadow.into(), ..slot("fraud") };
+    shadow.slot = Some(slot);
+    let body = ledger.body(Event::Promoted(shadow));
+    let by_added = seal_record(&body, 1, &ledger.pinned, &key(2));
+    enter(&mut ledger, "promotion by the added key", by_added);
+    let record =
+        ledger.record(ledger.admin(Kind::ClockReset, &ClockReset { from_seq: 9, time: T0 + 3 * SECOND }));
+    enter(&mut ledger, "clock reset", record);
+    let compromised = KeyCompromised { key_id: bytes(id_of(&key(2))), from_seq: 11 };
+    let record = ledger.record(ledger.admin(Kind::KeyCompromised, &compromised));
+    enter(&mut ledger, "key compromised", record);
+    let too_late = ledger.body(Event::Promoted(promoted("late", 1, None)));
+    let too_late = seal_record(&too_late, 1, &ledger.pinned, &key(2));
+    enter(&mut ledger, "signed by that key: key", too_late);
+    enter(&mut ledger, "text: framing", b"not a record of this ledger".to_vec());
+    let whole = ledger.body(Event::Promoted(promoted("churn", 1, None)));
+    let other_ledger = seal_record(&whole, 1, &Digest([8; 32]), &front_door());
+    enter(&mut ledger, "signed for another ledger: signature", other_ledger);
+    let longer = [ledger.seal(&whole), vec![0x28, 1]].concat();
+    enter(&mut ledger, "unknown field: canonical", longer);
+    let reserved = [whole.encode_to_vec(), vec![0xda, 1, 0]].concat();
+    let reserved = seal_bytes(reserved, 1, &ledger.pinned, &front_door());
+    enter(&mut ledger, "reserved kind: kind", reserved);
+    let version = seal_record(&whole, 2, &ledger.pinned, &front_door());
+    enter(&mut ledger, "rules version 2: version", version);
+    let record = ledger.record(retired("credit", 1, "retire"));
+    enter(&mut ledger, "retirement of entry 1", record);
+    let retired_key = ledger.admin(Kind::KeyRetired, &KeyRetired { key_id: bytes(id_of(&observer())) });
+    let Event::KeyRetired(AdminAct { statement, mut signatures }) = retired_key.clone() else {
+        unreachable!()
+    };
+    signatures.truncate(1);
+    let record = ledger.record(Event::KeyRetired(AdminAct { statement, signatures }));
+    enter(&mut ledger, "one signature: quorum", record);
+    let record = ledger.record(retired_key);
+    enter(&mut ledger, "key retired", record);
+    (ledger, names)
+}
+
+#[test]
+fn records_and_headers() {
+    let (ledger, names) = story();
+    ledger.check();
+    let entries: Vec<_> = (0..names.len())
+        .map(|seq| {
+            let header = Header::decode(&ledger.headers[seq]).unwrap();
+            let record = canonical::decode(&ledger.records[seq]).ok().filter(|_| header.kind.is_some());
+            json!({
+                "name": names[seq],
+                "value": hexed(&ledger.records[seq]),
+                "header": hexed(ledger.headers[seq]),
+                "link": hexed(digest::link(&ledger.headers[seq]).0),
+                "fields": {
+                    "kind": header.kind.map(|kind| kind.name()),
+                    "outcome": header.outcome.name(),
+                    "reason": header.reason.name(),
+                    "rules": header.rules,
+                    "record_len": header.record_len,
+                    "seq": header.seq,
+                    "recorded_at": header.recorded_at,
+                    "refers_to": header.refers_to,
+                    "prev_link": hexed(header.prev_link.0),
+                    "record_digest": hexed(header.record_digest.0),
+                    "event_digest": hexed(header.event_digest.0),
+                },
+                "date": ledger.dates[seq],
+                "idempotency_key": record.as_ref().map(|record| hexed(&record.body.idempotency_key)),
+                "content": record.as_ref().map(|record| hexed(content(&record.body).encode_to_vec())),
+                "content_digest": record.as_ref().map(|record| hexed(content_digest(&record.body).0)),
+            })
+        })
+        .collect();
+    let named = |name: &str, key: &SigningKey| json!({ "name": name, "seed": hexed(key.to_bytes()), "public_key": hexed(public(key)), "key_id": hexed(id_of(key).0) });
+    let [a, b, c] = admins();
+    let keys = [
+        named("front door", &front_door()),
+        named("added front door", &key(2)),
+        named("observer", &observer()),
+        named("log", &log_key()),
+        named("administrator 1", &a),
+        named("administrator 2", &b),
+        named("administrator 3", &c),
+    ];
+    pin("ledger", &json!({ "ledger_id": hexed(ledger.pinned.0), "keys": keys, "entries": entries }));
+}
+
+// --- tree, checkpoint, receipt -----------------------------------------------------------------------------
+
+fn nodes(headers: &[[u8; 168]]) -> impl FnMut(u8, u64) -> Result<Digest, Infallible> + '_ {
+    move |level, index| {
+        let mut frontier = tree::Frontier::default();
+        let from = (index << level) as usize;
+        headers[from..from + (1 << level)]
+            .iter()
+            .for_each(|header| frontier.push(tree::leaf_hash(header), |_, _, _| {}));
+        Ok(frontier.root())
+    }
+}
+
+#[test]
+fn tree_checkpoints_and_receipts() {
+    let (ledger, _) = story();
+    let headers = &ledger.headers;
+    let size = ledger.size();
+    let mut nodes = nodes(headers);
+    let roots: Vec<_> = (0..=size).map(|size| hexed(tree::root(&mut nodes, size).unwrap().0)).collect();
+    let hashes = |path: Vec<Digest>| path.iter().map(|hash| hexed(hash.0)).collect::<Vec<_>>();
+    let mut inclusion = Vec::new();
+    let mut consistency = Vec::new();
+    for size in [1, 2, 7, 8, size] {
+        for index in 0..size {
+            let path = hashes(tree::inclusion(&mut nodes, index, size).unwrap());
+            inclusion.push(json!({ "size": size, "index": index, "path": path }));
+            let path = hashes(tree::consistency(&mut nodes, index + 1, size).unwrap());
+            consistency.push(json!({ "old": index + 1, "new": size, "path": path }));
+        }
+    }
+    let leaves: Vec<_> = headers.iter().map(|header| hexed(tree::leaf_hash(header).0)).collect();
+    pin(
+        "tree",
+        &json!({
+            "leaf_hashes": leaves, "roots": roots, "inclusion": inclusion, "consistency": consistency,
+        }),
+    );
+
+    let log = LogKey { origin: ORIGIN.into(), key: log_key().verifying_key() };
+    let mut checkpoints = Vec::new();
+    let mut receipts = Vec::new();
+    for size in [1, 8, size] {
+        let root = tree::root(&mut nodes, size).unwrap();
+        let note = checkpoint::sign(&Checkpoint { origin: ORIGIN.into(), size, root }, &log_key());
+        checkpoints.push(json!({ "size": size, "root": hexed(root.0), "note": note }));
+        for index in [0, size / 2, size - 1] {
+            let path = tree::inclusion(&mut nodes, index, size).unwrap();
+            let receipt = Receipt { header: headers[index as usize], index, path, checkpoint: note.clone() };
+            receipt.verify(&log).expect("a receipt that verifies");
+            assert_eq!(Receipt::parse(&receipt.to_text()), Ok(receipt.clone()));
+            receipts.push(json!({ "index": index, "size": size, "text": receipt.to_text() }));
+        }
+    }
+    pin(
+        "proofs",
+        &json!({
+            "origin": ORIGIN, "log_seed": hexed(log_key().to_bytes()), "vkey": log.vkey(), "checkpoints": checkpoints, "receipts": receipts,
+        }),
+    );
+}
+
+// --- digests and keys --------------------------------------------------------------------------------------
+
+#[test]
+fn digests_and_keys() {
+    let slots = [
+        slot("credit"),
+        Slot { region: String::new(), role: SlotRole::Canary.into(), ..slot("ümläut") },
+        Slot { role: 77, ..slot("a number without a name counts as 0") },
+        Slot::default(),
+    ];
+    let slot_json = |slot: &Slot| json!({ "model": slot.model, "environment": slot.environment, "region": slot.region, "role": slot.role });
+    let slot_digests: Vec<_> = slots
+        .iter()
+        .map(|slot| json!({ "slot": slot_json(slot), "digest": hexed(digest::slot(slot).0) }))
+        .collect();
+    let texts = [
+        ("mlflow://registry.example", "7", "jira", "RISK-7"),
+        ("", "", "", ""),
+        ("a", "bc", "d", "e"),
+        ("ab", "c", "d", "e"),
+    ];
+    let promotion_keys: Vec<_> = texts
+        .iter()
+        .zip(slots.iter().cycle())
+        .map(|((uri, version, system, id), slot)| {
+            let artifact = hash_of("artefact");
+            let key = digest::promotion_key(slot, &artifact, uri, version, system, id);
+            json!({
+                "slot": slot_json(slot), "artifact_sha256": hexed(&artifact), "registry_uri": uri, "version": version,
+                "request_system": system, "request_id": id, "key": hexed(key.0),
+            })
+        })
+        .collect();
+    let request_keys: Vec<_> = [(Kind::RolledBack, hash_of("Olga"), "r-1"), (Kind::Retired, hash_of("Olga"), "r-1"), (Kind::Revoked, vec![], "")]
+        .iter()
+        .map(|(kind, principal, request)| {
+            let key = digest::request_key(*kind, principal, request.as_bytes());
+            json!({ "kind": kind.number(), "principal": hexed(principal), "request_id": request, "key": hexed(key.0) })
+        })
+        .collect();
+    let record_digests: Vec<_> = [0usize, 1, 63, 64, 65, 1024, 1025, 262_144]
+        .iter()
+        .map(|len| {
+            let value: Vec<u8> = (0..*len).map(|i| (i % 251) as u8).collect();
+            json!({ "len": len, "record_digest": hexed(digest::record_digest(&value).0) })
+        })
+        .collect();
+    pin(
+        "digests",
+        &json!({
+            "slots": slot_digests, "promotion_keys": promotion_keys, "request_keys": request_keys,
+            "record_digests": record_digests, "record_digests_note": "byte i of the value is i mod 251",
+        }),
+    );
+}
+
+#[test]
+fn kinds_outcomes_and_reasons() {
+    let kinds: Vec<_> = Kind::ALL.iter().map(|kind| json!([kind.number(), kind.name()])).collect();
+    let outcomes: Vec<_> = promotion_ledger::event::Outcome::ALL
+        .iter()
+        .map(|outcome| json!([outcome.number(), outcome.name()]))
+        .collect();
+    let reasons: Vec<_> = promotion_ledger::event::Reason::ALL
+        .iter()
+        .map(|reason| json!([reason.number(), reason.name()]))
+        .collect();
+    pin("numbers", &json!({ "kinds": kinds, "outcomes": outcomes, "reasons": reasons }));
+}
+
+// --- sealed items ------------------------------------------------------------------------------------------
+
+/// The item is opened by the key store from a record in its own format.
+#[test]
+fn sealed_items_and_subject_records() {
+    let ledger_id = Ledger::empty().pinned;
+    let (wrap, lookup, record_nonce) = ([0x61; 32], [0x62; 32], [0x63; 24]);
+    let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&lookup).unwrap();
+    for part in [ISSUER, SUBJECT] {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    let name = hex::encode(mac.finalize().into_bytes());
+    let tag = b"promotion-ledger v1 subject record\0";
+    let wrapped = encrypt(wrap, record_nonce, &[SALT, PERSON_KEY].concat(), tag);
+    let record = [&record_nonce[..], &wrapped].concat();
+
+    let dir = tempfile::tempdir().unwrap();
+    let subjects =
+        Subjects::open(dir.path(), StoreKeys { wrap: wrap.into(), lookup: lookup.into() }).unwrap();
+    let item = sealed(&ledger_id);
+    let id = digest::subject_id(&SALT, ISSUER, SUBJECT);
+    assert_eq!(subjects.unseal(&item, &ledger_id).unwrap(), None, "erased, or never there");
+    fs::write(dir.path().join("subjects").join(&name), &record).unwrap();
+    fs::write(dir.path().join("ids").join(id.to_string()), &record).unwrap();
+    assert_eq!(subjects.existing(ISSUER, SUBJECT).unwrap().unwrap().id, id);
+    assert_eq!(subjects.unseal(&item, &ledger_id).unwrap(), Some(claims()));
+
+    pin(
+        "sealed",
+        &json!({
+            "ledger_id": hexed(ledger_id.0), "issuer": ISSUER, "subject": SUBJECT, "salt": hexed(SALT), "key": hexed(PERSON_KEY),
+            "plaintext": hexed(claims().encode_to_vec()),
+            "item": {
+                "subject_id": hexed(&item.subject_id), "nonce": hexed(&item.nonce), "ciphertext": hexed(&item.ciphertext),
+                "commitment": hexed(&item.commitment),
+            },
+            "subject_record": { "wrap_key": hexed(wrap), "lookup_key": hexed(lookup), "name": name, "record": hexed(&record) },
+        }),
+    );
+}

@@ -1,0 +1,537 @@
+#!/usr/bin/env python3
+"""A second computation of every format, from src/event/FORMAT.md alone.
+
+Recomputes digests, links, signatures, tree, proofs, checkpoints, receipts and sealed items from the inputs in the
+JSON files beside it. Needs the packages blake3 and cryptography, and nothing of this project's code.
+Prints `N passed, 0 failed`; exit code 1 on any failure.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import struct
+import sys
+from pathlib import Path
+
+from blake3 import blake3
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+NONE = 2**64 - 1
+ZERO = bytes(32)
+passed = failed = 0
+
+
+def check(what, found, expected):
+    """Counts one comparison."""
+    global passed, failed
+    if found == expected:
+        passed += 1
+    else:
+        failed += 1
+        show = lambda v: v.hex() if isinstance(v, bytes) else v
+        print(f"FAILED {what}: found {show(found)}, expected {show(expected)}", file=sys.stderr)
+
+
+def load(name):
+    return json.loads((Path(__file__).parent / f"{name}.json").read_text())
+
+
+def unhex(text):
+    return bytes.fromhex(text)
+
+
+# --- digests, section 4 --------------------------------------------------------------------------------------
+
+
+def tag(name):
+    return b"promotion-ledger v1 " + name.encode() + b"\0"
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def tagged(name, *parts):
+    return sha256(tag(name) + b"".join(struct.pack(">Q", len(p)) + p for p in parts))
+
+
+def record_digest(value):
+    return blake3(value, derive_key_context="promotion-ledger v1 record").digest()
+
+
+def link(header):
+    return blake3(header, derive_key_context="promotion-ledger v1 link").digest()
+
+
+def slot_parts(model, environment, region, role):
+    role = role if role in range(5) else 0
+    return [model.encode(), environment.encode(), region.encode(), struct.pack(">i", role)]
+
+
+# --- protobuf, by hand ---------------------------------------------------------------------------------------
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            return value, at
+
+
+def put_varint(value):
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def fields(data):
+    """(number, wire type, value) of each field: an int or bytes."""
+    at, found = 0, []
+    while at < len(data):
+        key, at = varint(data, at)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, at = varint(data, at)
+        elif wire == 1:
+            value, at = data[at : at + 8], at + 8
+        elif wire == 2:
+            length, at = varint(data, at)
+            if at + length > len(data):
+                raise ValueError("truncated")
+            value, at = data[at : at + length], at + length
+        else:
+            raise ValueError(f"wire type {wire}")
+        found.append((number, wire, value))
+    return found
+
+
+def encode(found):
+    out = b""
+    for number, wire, value in found:
+        out += put_varint(number << 3 | wire)
+        if wire == 0:
+            out += put_varint(value)
+        elif wire == 1:
+            out += value
+        else:
+            out += put_varint(len(value)) + value
+    return out
+
+
+def get(data, number, default=b""):
+    """The last value of a field."""
+    return next((v for n, _, v in reversed(fields(data)) if n == number), default)
+
+
+def text(data, number):
+    return get(data, number).decode()
+
+
+# --- content and idempotency keys, section 5 -----------------------------------------------------------------
+
+EVIDENCE = {6: None}
+PROMOTED = {
+    2: {5: EVIDENCE},
+    3: {3: EVIDENCE, 4: EVIDENCE},
+    4: {10: {3: EVIDENCE}},
+    5: {5: None, 8: None, 10: None},
+    6: {2: EVIDENCE, 5: EVIDENCE},
+    7: {6: EVIDENCE, 7: EVIDENCE},
+    8: EVIDENCE,
+    9: None,
+}
+ADMIN_ACT = {2: None}
+ADMIN_KINDS = (2, 3, 4, 5, 10)
+CONTENT = {2: None, 3: None, 4: None, 5: None, 34: PROMOTED, **{16 + kind: ADMIN_ACT for kind in ADMIN_KINDS}}
+
+
+def without(data, rules):
+    """A message without the fields that map to None, all the way down."""
+    kept = []
+    for number, wire, value in fields(data):
+        rule = rules.get(number, {})
+        if rule is not None:
+            kept.append((number, wire, without(value, rule) if rule and wire == 2 else value))
+    return encode(kept)
+
+
+def kind_and_event(body):
+    return next(((n - 16, v) for n, _, v in fields(body) if n > 16), (None, b""))
+
+
+def idempotency_key(body):
+    kind, event = kind_and_event(body)
+    if kind == 18:
+        slot, model, request = get(event, 1), get(event, 2), get(event, 4)
+        parts = slot_parts(text(slot, 1), text(slot, 2), text(slot, 3), get(slot, 4, 0))
+        rest = [get(model, 1), get(model, 2), get(model, 4), get(request, 1), get(request, 2)]
+        return tagged("promotion key", *parts, *rest)
+    if kind in (19, 20, 21):
+        return tagged("request key", bytes([kind]), get(get(event, 3), 2), get(event, 4))
+    if kind in ADMIN_KINDS:
+        return tagged("request key", bytes([kind]), b"administrators", sha256(get(event, 1)))
+    if kind == 1:
+        return tagged("request key", bytes([kind]), get(event, 8), b"")
+    raise ValueError(f"kind {kind}")
+
+
+# --- keys and signatures -------------------------------------------------------------------------------------
+
+
+def signer(seed):
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    return key, key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def holds(public, signature, message):
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        return True
+    except InvalidSignature:
+        return False
+
+
+# --- the ledger, sections 1 to 7, 11 and 12 ------------------------------------------------------------------
+
+
+def header_fields(header):
+    names = "version kind outcome flags reason rules record_len zero seq recorded_at refers_to".split()
+    values = dict(zip(names, struct.unpack(">BBBBHHIIQQQ", header[:40])))
+    digests = ("prev_link", "record_digest", "event_digest", "state_root")
+    values.update({name: header[40 + 32 * i : 72 + 32 * i] for i, name in enumerate(digests)})
+    return values
+
+
+def check_ledger(numbers):
+    data = load("ledger")
+    kinds, outcomes, reasons = ({name: number for number, name in numbers[key]} for key in ("kinds", "outcomes", "reasons"))
+    keys = {}
+    for named in data["keys"]:
+        private, public = signer(unhex(named["seed"]))
+        key_id = sha256(tag("key id") + public)
+        check(f"public key of the {named['name']}", public.hex(), named["public_key"])
+        check(f"key id of the {named['name']}", key_id.hex(), named["key_id"])
+        keys[key_id] = (private, public)
+    ledger_id = unhex(data["ledger_id"])
+    genesis_body = get(unhex(data["entries"][0]["value"]), 4)
+    check("ledger_id", sha256(genesis_body), ledger_id)
+    genesis = get(genesis_body, 17)
+    admins = [v for n, _, v in fields(genesis) if n == 3]
+    state = {"link": ZERO, "recorded_at": 0, "date": 0, "first": {}, "bound": {}, "admin_seq": 0, "headers": [], "links": []}
+    for seq, entry in enumerate(data["entries"]):
+        at = f"entry {seq} ({entry['name']})"
+        value, header = unhex(entry["value"]), unhex(entry["header"])
+        expected = entry["fields"]
+        found = header_fields(header)
+        check(f"{at}: header length", len(header), 168)
+        # The header, from what the file says about it.
+        refers_to = NONE if expected["refers_to"] is None else expected["refers_to"]
+        made = struct.pack(
+            ">BBBBHHIIQQQ", 1, kinds.get(expected["kind"], 0), outcomes[expected["outcome"]], 0,
+            reasons[expected["reason"]], expected["rules"], expected["record_len"], 0, seq, expected["recorded_at"], refers_to,
+        )
+        digests = [unhex(expected[name]) for name in ("prev_link", "record_digest", "event_digest")]
+        check(f"{at}: header", made + b"".join(digests) + ZERO, header)
+        # And from the record.
+        check(f"{at}: prev_link", found["prev_link"], state["link"])
+        check(f"{at}: record_digest", found["record_digest"], record_digest(value))
+        check(f"{at}: record_len", found["record_len"], len(value))
+        check(f"{at}: link", link(header).hex(), entry["link"])
+        if expected["outcome"] == "malformed":
+            check(f"{at}: malformed", (found["kind"], found["event_digest"], found["refers_to"]), (0, ZERO, NONE))
+            check(f"{at}: recorded_at", found["recorded_at"], state["recorded_at"])
+            check_malformed(at, expected["reason"], value, keys, ledger_id)
+        else:
+            check_read(at, seq, entry, value, found, keys, ledger_id, admins, state)
+        state["link"], state["recorded_at"] = link(header), found["recorded_at"]
+        state["headers"].append(header)
+        state["links"].append(state["link"])
+        check(f"{at}: date", entry["date"], state["date"])
+    return state["headers"]
+
+
+def check_malformed(at, reason, value, keys, ledger_id):
+    """That the record really is what the reason says."""
+    if reason == "hole":
+        check(f"{at}: no bytes", value, b"")
+        return
+    try:
+        envelope = fields(value)
+    except (ValueError, IndexError):
+        envelope = None
+    check(f"{at}: framing", envelope is None, reason == "framing")
+    if envelope is None:
+        return
+    unknown = any(number > 4 for number, _, _ in envelope) or encode(envelope) != value
+    check(f"{at}: canonical", unknown, reason == "canonical")
+    if unknown:
+        return
+    body, key_id = get(value, 4), get(value, 2)
+    reserved = any(17 <= n <= 48 and n not in (*range(17, 22), 26, *range(34, 38)) for n, _, _ in fields(body))
+    check(f"{at}: kind", reserved, reason == "kind")
+    if reserved:
+        return
+    check(f"{at}: version", get(value, 1, 0) != 1, reason == "version")
+    if reason in ("version", "key"):
+        return
+    message = tag("record signature") + ledger_id + body
+    check(f"{at}: signature", not holds(keys[key_id][1], get(value, 3), message), reason == "signature")
+
+
+def check_read(at, seq, entry, value, found, keys, ledger_id, admins, state):
+    expected = entry["fields"]
+    key_id, signature, body = get(value, 2), get(value, 3), get(value, 4)
+    check(f"{at}: envelope", encode([(1, 0, 1), (2, 2, key_id), (3, 2, signature), (4, 2, body)]), value)
+    check(f"{at}: event_digest", found["event_digest"], sha256(body))
+    private, public = keys[key_id]
+    message = tag("record signature") + (ZERO if seq == 0 else ledger_id) + body
+    check(f"{at}: signature", holds(public, signature, message), True)
+    check(f"{at}: signature again", private.sign(message), signature)
+    kind, event = kind_and_event(body)
+    check(f"{at}: kind", kind, found["kind"])
+    check(f"{at}: recorded_at", get(body, 3, 0), found["recorded_at"])
+    check(f"{at}: idempotency key", idempotency_key(body), get(body, 1))
+    check(f"{at}: idempotency key", get(body, 1).hex(), entry["idempotency_key"])
+    content = without(body, CONTENT)
+    check(f"{at}: content", content.hex(), entry["content"])
+    content_digest = sha256(tag("content") + content)
+    check(f"{at}: content digest", content_digest.hex(), entry["content_digest"])
+    basis = get(body, 2)
+    if seq > 0:
+        size, basis_link = get(basis, 1), get(basis, 2)
+        check(f"{at}: basis", basis_link, state["links"][size - 1])
+    # Duplicates and conflicts, by the rules.
+    digest, key = found["record_digest"], get(body, 1)
+    bound = state["bound"].get(key)
+    if digest in state["first"]:
+        check(f"{at}: replay", (expected["outcome"], expected["refers_to"]), ("duplicate", state["first"][digest]))
+    elif bound:
+        same = bound[1] == content_digest
+        want = ("duplicate", "none", bound[0]) if same else ("refused", "conflict", None)
+        check(f"{at}: same key", (expected["outcome"], expected["reason"], expected["refers_to"]), want)
+    else:
+        check(f"{at}: new key", expected["outcome"] in ("accepted", "refused"), True)
+    state["first"].setdefault(digest, seq)
+    if kind in ADMIN_KINDS and digest != ZERO:
+        check_admin(at, expected, event, kind, ledger_id, admins, keys, state)
+    if expected["outcome"] == "accepted":
+        state["bound"][key] = (seq, content_digest)
+        if kind in (19, 20, 21):
+            check(f"{at}: refers_to", expected["refers_to"], get(event, 2))
+        else:
+            check(f"{at}: refers_to", expected["refers_to"], None)
+        if kind == 10:
+            state["date"] = get(get(get(event, 1), 4), 2)
+        else:
+            state["date"] = max(state["date"], found["recorded_at"])
+
+
+def check_admin(at, expected, act, kind, ledger_id, admins, keys, state):
+    statement = get(act, 1)
+    check(f"{at}: statement", (get(statement, 1), get(statement, 2)), (ledger_id, kind))
+    check(f"{at}: admin_seq", get(statement, 3), state["admin_seq"] + 1)
+    message = tag("admin statement") + statement
+    signers = set()
+    for number, _, signed in fields(act):
+        if number == 2 and get(signed, 1) in admins and holds(get(signed, 1), get(signed, 2), message):
+            signers.add(get(signed, 1))
+            private = next(private for private, public in keys.values() if public == get(signed, 1))
+            check(f"{at}: admin signature again", private.sign(message), get(signed, 2))
+    accepted = expected["outcome"] == "accepted"
+    check(f"{at}: quorum", len(signers) >= 2, accepted)
+    state["admin_seq"] += accepted
+
+
+# --- Merkle tree, checkpoints, receipts: sections 8 to 10 -------------------------------------------------------
+
+
+def leaf_hash(leaf):
+    return sha256(b"\0" + leaf)
+
+
+def node_hash(left, right):
+    return sha256(b"\1" + left + right)
+
+
+def split(n):
+    return 1 << (n - 1).bit_length() - 1
+
+
+def root(leaves):
+    """RFC 6962, section 2.1."""
+    if not leaves:
+        return sha256(b"")
+    if len(leaves) == 1:
+        return leaves[0]
+    k = split(len(leaves))
+    return node_hash(root(leaves[:k]), root(leaves[k:]))
+
+
+def path(m, leaves):
+    """RFC 6962, section 2.1.1."""
+    if len(leaves) == 1:
+        return []
+    k = split(len(leaves))
+    if m < k:
+        return path(m, leaves[:k]) + [root(leaves[k:])]
+    return path(m - k, leaves[k:]) + [root(leaves[:k])]
+
+
+def proof(m, leaves, whole=True):
+    """RFC 6962, section 2.1.2."""
+    if m == len(leaves):
+        return [] if whole else [root(leaves)]
+    k = split(len(leaves))
+    if m <= k:
+        return proof(m, leaves[:k], whole) + [root(leaves[k:])]
+    return proof(m - k, leaves[k:], False) + [root(leaves[:k])]
+
+
+def climb(leaf, index, size, hashes):
+    """The root that an inclusion proof leads to (RFC 9162, section 2.1.3.2)."""
+    fn, sn, r = index, size - 1, leaf
+    for p in hashes:
+        if sn == 0:
+            return None
+        if fn & 1 or fn == sn:
+            r = node_hash(p, r)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = node_hash(r, p)
+        fn, sn = fn >> 1, sn >> 1
+    return r if sn == 0 else None
+
+
+def check_tree(headers):
+    data = load("tree")
+    leaves = [leaf_hash(header) for header in headers]
+    check("leaf hashes", [leaf.hex() for leaf in leaves], data["leaf_hashes"])
+    for size, expected in enumerate(data["roots"]):
+        check(f"root of size {size}", root(leaves[:size]).hex(), expected)
+    for p in data["inclusion"]:
+        found = path(p["index"], leaves[: p["size"]])
+        at = f"inclusion of {p['index']} in {p['size']}"
+        check(at, [h.hex() for h in found], p["path"])
+        check(f"{at}: root", climb(leaves[p["index"]], p["index"], p["size"], found), root(leaves[: p["size"]]))
+    for p in data["consistency"]:
+        found = proof(p["old"], leaves[: p["new"]])
+        check(f"consistency from {p['old']} to {p['new']}", [h.hex() for h in found], p["path"])
+    return leaves
+
+
+def check_proofs(headers, leaves):
+    data = load("proofs")
+    private, public = signer(unhex(data["log_seed"]))
+    origin = data["origin"]
+    note_id = sha256(origin.encode() + b"\n\x01" + public)[:4]
+    vkey = f"{origin}+{note_id.hex()}+{base64.b64encode(bytes([1]) + public).decode()}"
+    check("verifier key", vkey, data["vkey"])
+
+    def note(size):
+        head = f"{origin}\n{size}\n{base64.b64encode(root(leaves[:size])).decode()}\n"
+        signature = base64.b64encode(note_id + private.sign(head.encode())).decode()
+        return f"{head}\n\N{EM DASH} {origin} {signature}\n"
+
+    for c in data["checkpoints"]:
+        check(f"checkpoint of size {c['size']}: root", root(leaves[: c["size"]]).hex(), c["root"])
+        check(f"checkpoint of size {c['size']}", note(c["size"]), c["note"])
+    for r in data["receipts"]:
+        index, size = r["index"], r["size"]
+        lines = ["c2sp.org/tlog-proof@v1", f"extra {base64.b64encode(headers[index]).decode()}", f"index {index}"]
+        lines += [base64.b64encode(h).decode() for h in path(index, leaves[:size])]
+        check(f"receipt of {index} in {size}", "\n".join(lines) + "\n\n" + note(size), r["text"])
+
+
+# --- digests, sealed items: sections 4 and 14 ------------------------------------------------------------------
+
+
+def check_digests():
+    data = load("digests")
+    parts = lambda slot: slot_parts(slot["model"], slot["environment"], slot["region"], slot["role"])
+    for s in data["slots"]:
+        check(f"slot digest of {s['slot']}", tagged("slot", *parts(s["slot"])).hex(), s["digest"])
+    for k in data["promotion_keys"]:
+        rest = [k[name].encode() for name in ("registry_uri", "version", "request_system", "request_id")]
+        found = tagged("promotion key", *parts(k["slot"]), unhex(k["artifact_sha256"]), *rest)
+        check(f"promotion key of {k['version']!r}", found.hex(), k["key"])
+    for k in data["request_keys"]:
+        found = tagged("request key", bytes([k["kind"]]), unhex(k["principal"]), k["request_id"].encode())
+        check(f"request key of kind {k['kind']}", found.hex(), k["key"])
+    for r in data["record_digests"]:
+        value = bytes(i % 251 for i in range(r["len"]))
+        check(f"record digest of {r['len']} bytes", record_digest(value).hex(), r["record_digest"])
+
+
+def hchacha20(key, nonce):
+    """draft-irtf-cfrg-xchacha, section 2.2."""
+    state = [0x61707865, 0x3320646E, 0x79622D32, 0x6B206574, *struct.unpack("<8I", key), *struct.unpack("<4I", nonce)]
+
+    def quarter(a, b, c, d):
+        for x, y, z, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            state[x] = state[x] + state[y] & 0xFFFFFFFF
+            mixed = state[z] ^ state[x]
+            state[z] = (mixed << turn | mixed >> 32 - turn) & 0xFFFFFFFF
+
+    for _ in range(10):
+        for at in ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15)):
+            quarter(*at)
+        for at in ((0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)):
+            quarter(*at)
+    return struct.pack("<8I", *state[:4], *state[12:])
+
+
+def xchacha20poly1305(key, nonce, plaintext, associated):
+    cipher = ChaCha20Poly1305(hchacha20(key, nonce[:16]))
+    return cipher.encrypt(bytes(4) + nonce[16:], plaintext, associated)
+
+
+def check_sealed():
+    data = load("sealed")
+    item = {name: unhex(value) for name, value in data["item"].items()}
+    issuer, subject = data["issuer"].encode(), data["subject"].encode()
+    salt, key, plaintext = unhex(data["salt"]), unhex(data["key"]), unhex(data["plaintext"])
+    subject_id = tagged("subject", salt, issuer, subject)
+    check("subject_id", item["subject_id"], subject_id)
+    check("commitment", item["commitment"], sha256(tag("commitment") + plaintext))
+    associated = tag("seal") + unhex(data["ledger_id"]) + subject_id
+    check("ciphertext", item["ciphertext"], xchacha20poly1305(key, item["nonce"], plaintext, associated))
+    check("plaintext: issuer and subject", (get(plaintext, 2), get(plaintext, 3)), (issuer, subject))
+    check("plaintext: blind", len(get(plaintext, 1)), 32)
+    record = data["subject_record"]
+    named = struct.pack(">Q", len(issuer)) + issuer + struct.pack(">Q", len(subject)) + subject
+    check("name of the subject record", hmac.new(unhex(record["lookup_key"]), named, hashlib.sha256).hexdigest(), record["name"])
+    nonce = unhex(record["record"])[:24]
+    wrapped = xchacha20poly1305(unhex(record["wrap_key"]), nonce, salt + key, tag("subject record"))
+    check("subject record", (nonce + wrapped).hex(), record["record"])
+    # The same item stands in the ledger.
+    body = get(unhex(load("ledger")["entries"][1]["value"]), 4)
+    check("the sealed item in entry 1", [get(get(body, 5), n) for n in (1, 2, 3, 4)],
+          [item[name] for name in ("subject_id", "nonce", "ciphertext", "commitment")])
+
+
+def main():
+    numbers = load("numbers")
+    check("kinds are numbered from 1 to 32", [number for number, _ in numbers["kinds"]], list(range(1, 33)))
+    headers = check_ledger(numbers)
+    leaves = check_tree(headers)
+    check_proofs(headers, leaves)
+    check_digests()
+    check_sealed()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
