@@ -86,10 +86,10 @@ pub async fn seen_on_the_21st(stage: &Stage) -> Step {
         for (i, field) in fields.iter().enumerate() {
             step.note(format!("{} {:<23} {}", i + 1, field.name, field.source));
             for line in &field.lines {
-                step.note(format!("  {line}"));
+                step.note(format!(" {line}"));
             }
             for (name, reference) in &field.evidence {
-                step.note(format!("  {name:<11} {}", seen::path(&reference.sha256).display()));
+                step.note(format!(" {name:<11} {}", seen::path(&reference.sha256).display()));
                 intact += usize::from(seen::intact(&stage.dir, reference));
             }
         }

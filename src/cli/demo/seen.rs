@@ -101,7 +101,7 @@ fn model_version(promoted: &Promoted) -> Field {
     let model = promoted.model_version.clone().unwrap_or_default();
     Field {
         name: "model version",
-        source: format!("registry: {}, {} version {}", model.registry_uri, model.name, model.version),
+        source: format!("registry: {}, {} {}", model.registry_uri, model.name, model.version),
         lines: Vec::new(),
         evidence: [kept("artefact", model.copy.as_ref()), kept("profile", promoted.profile.as_ref())]
             .into_iter()

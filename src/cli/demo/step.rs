@@ -9,7 +9,7 @@ use crate::{
     event::Micros,
 };
 
-const WIDTH: usize = 92;
+const WIDTH: usize = 94;
 
 /// A line of a step.
 #[derive(Debug, Clone, Serialize)]
