@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{
-    admin, as_of, bench, completions, init, list, output,
+    admin, as_of, bench, completions, demo, init, list, output,
     output::{Exit, Failure, Format},
     promote, rebuild, republish, serve, show, slot_act, status, tail, verify,
 };
@@ -31,6 +31,8 @@ enum Command {
     Init(init::Args),
     /// Run a node
     Serve(serve::Args),
+    /// The whole story on a real node, in under a minute: start here
+    Demo(demo::Args),
     /// Measure a node under load, beside the bare disk
     Bench(bench::Args),
     /// Show one entry: the six fields, who approved, what was decided
@@ -86,6 +88,7 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Init(args) => init::run(args, format).await,
             Command::Serve(args) => serve::run(args, format).await,
+            Command::Demo(args) => demo::run(args, format).await,
             Command::Bench(args) => bench::run(args, format).await,
             Command::Show(args) => show::run(args, format).await,
             Command::List(args) => list::run(args, format).await,

@@ -12,7 +12,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::FILE_NAME,
     event::{
-        Digest, canonical, digest,
+        Digest, Micros, canonical, digest,
         model::role,
         proto::{Body, FrontDoorKey, LedgerOpened, body::Event},
         text::name_problem,
@@ -102,8 +102,13 @@ pub async fn run(args: Args, format: Format) -> Result {
     Ok(Exit::Ok)
 }
 
-/// Makes a ledger.
+/// Makes a ledger, now.
 pub async fn make(args: &Args) -> Result<Made> {
+    make_at(args, SystemClock.now()).await
+}
+
+/// Makes a ledger whose genesis bears a given time.
+pub async fn make_at(args: &Args, now: Micros) -> Result<Made> {
     check(args)?;
     let keys = args.dir.join("keys");
     fs::create_dir_all(&keys)
@@ -120,7 +125,7 @@ pub async fn make(args: &Args) -> Result<Made> {
         admin_keys.push(key.verifying_key().to_bytes().to_vec());
         admin_path = Some(path);
     }
-    let body = genesis(args, admin_keys, &front_door, &log_key)?;
+    let body = genesis(args, admin_keys, &front_door, &log_key, now)?;
     let value = canonical::seal_record(&body, 1, &Digest::ZERO, &front_door);
     let record = canonical::decode(&value)
         .map_err(|reason| Failure::new(Exit::Internal, format!("genesis is malformed: {reason}")))?;
@@ -186,6 +191,7 @@ fn genesis(
     admin_keys: Vec<Vec<u8>>,
     front_door: &SigningKey,
     log_key: &SigningKey,
+    now: Micros,
 ) -> Result<Body> {
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce)
@@ -205,7 +211,7 @@ fn genesis(
         nonce: nonce.to_vec(),
     });
     let idempotency_key = expected_key(&event).unwrap_or_default().0.to_vec();
-    Ok(Body { idempotency_key, recorded_at: SystemClock.now(), event: Some(event), ..Body::default() })
+    Ok(Body { idempotency_key, recorded_at: now, event: Some(event), ..Body::default() })
 }
 
 async fn append_to_kafka(args: &Args, bootstrap: &str, topic: &str, value: &[u8], body: &Body) -> Result<()> {

@@ -7,6 +7,7 @@ pub mod bench;
 mod chain;
 mod command;
 mod completions;
+mod demo;
 mod event_json;
 mod evidence_out;
 mod init;

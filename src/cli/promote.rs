@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tonic::transport::Channel;
 
 use super::{
-    output::{self, Exit, Failure, Format, Result},
+    output::{self, Exit, Failure, Format, Result, say},
     promotion_file::{self, Converted},
     source::connect,
     submit::{self, Emitter, request, retrying},
@@ -132,20 +132,17 @@ fn print_dry_run(file: &Converted, problems: &[Problem], answer: &CheckPromotion
         }));
     }
     match (problems.len(), answer.recorded_as) {
-        (0, Some(seq)) => println!(
-            "{} is recorded already, as entry {seq}: the same content would get its receipt, other content be refused",
-            what(file)
-        ),
-        (0, None) => println!("{} would be recorded; nothing was written", what(file)),
-        (1, _) => println!("{} would be refused: 1 problem", what(file)),
-        (n, _) => println!("{} would be refused: {n} problems", what(file)),
+        (0, Some(seq)) => say!("{} is recorded already, as entry {seq}", what(file)),
+        (0, None) => say!("{} would be recorded; nothing was written", what(file)),
+        (1, _) => say!("{} would be refused: 1 problem", what(file)),
+        (n, _) => say!("{} would be refused: {n} problems", what(file)),
     }
     for problem in problems {
-        println!("  {:<44} {}", problem.field, problem.description);
+        say!("  {:<44} {}", problem.field, problem.description);
     }
-    println!("  idempotency key  {key}");
-    println!("  tier             {}", answer.tier);
+    say!("  idempotency key  {key}");
+    say!("  tier             {}", answer.tier);
     for (i, requirement) in answer.requirements.iter().enumerate() {
-        println!("  {:<15}  {requirement}", if i == 0 { "requires" } else { "" });
+        say!("  {:<15}  {requirement}", if i == 0 { "requires" } else { "" });
     }
 }

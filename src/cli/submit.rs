@@ -4,7 +4,7 @@ use std::{future::Future, path::Path, time::Duration};
 
 use tonic::{Code, Request, Response, Status, transport::Channel};
 
-use super::output::{self, Exit, Failure, Format, Result};
+use super::output::{self, Exit, Failure, Format, Result, say};
 use crate::{
     event::{
         Digest, Header, Outcome, digest,
@@ -176,15 +176,15 @@ pub fn print(what: &str, recorded: &Recorded, file: Option<&Path>, extra: &[(&st
         return output::json(&value);
     }
     let done = if receipt.duplicate { "was recorded already" } else { "recorded" };
-    println!("{what} {done} as entry {}", receipt.seq);
-    println!("  event digest     {event}");
-    println!("  idempotency key  {key}");
-    println!("  recorded at      {}", output::utc(recorded.header.recorded_at));
-    println!("  receipt          verified against the log key, {} entries", recorded.size);
+    say!("{what} {done} as entry {}", receipt.seq);
+    say!("  event digest     {event}");
+    say!("  idempotency key  {key}");
+    say!("  recorded at      {}", output::utc(recorded.header.recorded_at));
+    say!("  receipt          verified against the log key, {} entries", recorded.size);
     for (name, text) in extra {
-        println!("  {name:<15}  {text}");
+        say!("  {name:<15}  {text}");
     }
     if let Some(file) = file {
-        println!("  receipt file     {file}");
+        say!("  receipt file     {file}");
     }
 }

@@ -7,7 +7,7 @@ use tonic::transport::Channel;
 use super::statement::{self, Act};
 use crate::{
     cli::{
-        output::{self, Exit, Failure, Format, Result},
+        output::{self, Exit, Failure, Format, Result, say},
         source::connect,
         submit::{self, request, retrying},
     },
@@ -101,9 +101,9 @@ fn key(path: &Path, format: Format) -> Result {
             "file": path.display().to_string(), "public_key": public, "key_id": id.to_string(),
         })),
         Format::Text => {
-            println!("Made the key {}", path.display());
-            println!("  public key  {public}");
-            println!("  key_id      {id}");
+            say!("Made the key {}", path.display());
+            say!("  public key  {public}");
+            say!("  key_id      {id}");
         }
     }
     Ok(Exit::Ok)
@@ -202,12 +202,12 @@ fn describe(done: &str, bytes: &[u8], to: &Path, format: Format) -> Result<()> {
         output::json(&value);
         return Ok(());
     }
-    println!("{done}:");
+    say!("{done}:");
     for (name, text) in words {
-        println!("  {name:<12} {text}");
+        say!("  {name:<12} {text}");
     }
-    println!("  {:<12} {sha256}", "sha256");
-    println!("  {:<12} {}", "written to", to.display());
+    say!("  {:<12} {sha256}", "sha256");
+    say!("  {:<12} {}", "written to", to.display());
     Ok(())
 }
 

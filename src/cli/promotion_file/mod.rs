@@ -8,4 +8,4 @@ mod read;
 mod shape;
 
 pub use convert::{Converted, Upload};
-pub use read::read;
+pub use read::{hash_file, read};

@@ -46,7 +46,9 @@ pub(super) fn parse(text: &str) -> std::result::Result<Promotion, (String, Strin
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
         let whole = error.without_snippet().to_string();
-        (place.unwrap_or_default(), whole)
+        // The place is in front already.
+        let why = whole.split(" at line ").next().unwrap_or_default().to_owned();
+        (place.unwrap_or_default(), why)
     })
 }
 

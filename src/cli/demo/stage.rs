@@ -1,0 +1,150 @@
+//! The stage: a ledger, a real node in this process, its clock, and connections to it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::transport::Channel;
+
+use crate::{
+    api::server,
+    cli::{
+        init,
+        output::{Exit, Failure, Result},
+        source::connect,
+        submit::Emitter,
+    },
+    clock::Clock,
+    config::Config,
+    event::{Digest, Micros, proto::auditor_service_client::AuditorServiceClient},
+    node::{self, Node, Parts},
+    proof::checkpoint::LogKey,
+};
+
+/// A clock that shows what the story says.
+#[derive(Debug, Clone)]
+struct StoryClock(Arc<AtomicU64>);
+
+impl Clock for StoryClock {
+    fn now(&self) -> Micros {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Where the demo plays.
+pub struct Stage {
+    /// The node's directory.
+    pub dir: PathBuf,
+    /// The credit example.
+    pub examples: PathBuf,
+    /// Where the node listens.
+    pub url: String,
+    /// Known from `init`, not from the node.
+    pub key: LogKey,
+    /// Known from `init`, not from the node.
+    pub ledger_id: Digest,
+    clock: StoryClock,
+    channel: Channel,
+    node: Arc<Node>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::result::Result<(), tonic::transport::Error>>,
+}
+
+/// A time of the story.
+pub fn time(text: &str) -> Micros {
+    let time = text.parse::<jiff::Timestamp>().ok();
+    time.and_then(|time| Micros::try_from(time.as_microsecond()).ok())
+        .expect("times of the story are written in this program")
+}
+
+fn internal(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Internal, error.to_string())
+}
+
+impl Stage {
+    /// Makes a ledger in a directory and starts its node.
+    ///
+    /// # Errors
+    /// Whatever keeps a node from starting.
+    pub async fn set(dir: &Path, examples: PathBuf, now: Micros) -> Result<Self> {
+        let made = init::make_at(&init_args(dir), now).await?;
+        let key = LogKey::parse(&made.vkey).map_err(internal)?;
+        let config = Config::load(dir, serde_json::Map::new()).map_err(internal)?;
+        let clock = StoryClock(Arc::new(AtomicU64::new(now)));
+        let log = node::open_log(&config).await.map_err(internal)?;
+        let parts = Parts { log, clock: Arc::new(clock.clone()) };
+        let node = Arc::new(Node::start(dir, &config, parts).await.map_err(internal)?);
+        let listener = server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.map_err(internal)?;
+        let url = format!("http://{}", listener.local_addr().map_err(internal)?);
+        let (stop, stopped) = oneshot::channel();
+        let (serving, limits) = (node.clone(), config.limits);
+        let served = tokio::spawn(async move {
+            // If the demo is gone, so is the reason to serve.
+            server::serve(serving, listener, &limits, async { drop(stopped.await) }).await
+        });
+        let channel = connect(Some(&url)).await?;
+        let dir = dir.to_path_buf();
+        Ok(Self { dir, examples, url, key, ledger_id: made.ledger_id, clock, channel, node, stop, served })
+    }
+
+    /// Sets the node's clock.
+    pub fn at(&self, now: Micros) -> Micros {
+        self.clock.0.store(now, Ordering::SeqCst);
+        now
+    }
+
+    /// A client for emitters.
+    pub fn emitter(&self) -> Emitter<Channel> {
+        Emitter::new(self.channel.clone())
+    }
+
+    /// A client for auditors.
+    pub fn auditor(&self) -> AuditorServiceClient<Channel> {
+        AuditorServiceClient::new(self.channel.clone()).max_decoding_message_size(64 << 20)
+    }
+
+    /// The connection.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// A file of the example.
+    pub fn example(&self, path: &str) -> PathBuf {
+        self.examples.join(path)
+    }
+
+    /// Stops the node.
+    ///
+    /// # Errors
+    /// Of the transport.
+    pub async fn strike(self) -> Result<()> {
+        let Self { channel, node, stop, served, .. } = self;
+        drop(channel);
+        // The server is gone already if nobody listens; awaiting it says why.
+        let _ = stop.send(());
+        let ended = served.await.map_err(internal)?;
+        tokio::task::spawn_blocking(move || node.stop()).await.map_err(internal)?;
+        ended.map_err(internal)
+    }
+}
+
+fn init_args(dir: &Path) -> init::Args {
+    init::Args {
+        dir: dir.to_path_buf(),
+        name: "ledger.example.bank/credit".into(),
+        time_zone: "UTC".into(),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7420)),
+        admin_key: None,
+        admins: Vec::new(),
+        admin_quorum: 1,
+        kafka: None,
+        topic: None,
+        development_topic: false,
+    }
+}
