@@ -4,26 +4,29 @@
 mod output;
 mod source;
 
-mod init;
-mod promote;
-mod promotion_file;
-mod serve;
+mod admin;
 mod as_of;
 mod chain;
+mod completions;
 mod event_json;
 mod evidence_out;
+mod init;
 mod list;
 mod progress;
+mod promote;
+mod promotion_file;
 mod rebuild;
 mod receipt;
 mod republish;
+mod serve;
 mod show;
 mod six_fields;
+mod slot_act;
 mod status;
-mod tail;
-mod verification;
 mod submit;
+mod tail;
 mod upload;
+mod verification;
 mod verify;
 mod when;
 mod words;
@@ -71,6 +74,16 @@ enum Command {
     Republish(republish::Args),
     /// Record a promotion: hash and upload its evidence, submit, verify the receipt
     Promote(promote::Args),
+    /// Make an earlier promotion current again
+    Rollback(slot_act::Args),
+    /// Take a promotion back for good; if it is current, its slot becomes empty
+    Revoke(slot_act::Args),
+    /// Take the current promotion of a slot out of service
+    Retire(slot_act::Args),
+    /// Acts of the administrators: keys, rules, dates
+    Admin(admin::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
     Verify(verify::Args),
 }
@@ -106,6 +119,11 @@ pub fn run() -> ExitCode {
             Command::Rebuild(args) => rebuild::run(&args, format),
             Command::Republish(args) => republish::run(args, format).await,
             Command::Promote(args) => promote::run(args, format).await,
+            Command::Rollback(args) => slot_act::run(slot_act::Act::RollBack, args, format).await,
+            Command::Revoke(args) => slot_act::run(slot_act::Act::Revoke, args, format).await,
+            Command::Retire(args) => slot_act::run(slot_act::Act::Retire, args, format).await,
+            Command::Admin(args) => admin::run(args, format).await,
+            Command::Completions(args) => completions::run(&args, <Cli as clap::CommandFactory>::command()),
             Command::Verify(args) => verify::run(args, format).await,
         }
     });

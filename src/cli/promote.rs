@@ -117,7 +117,7 @@ fn print_dry_run(file: &Converted, problems: &[Problem], answer: &CheckPromotion
         }));
     }
     match (problems.len(), answer.recorded_as) {
-        (0, Some(seq)) => println!("{} holds this promotion's key already: entry {seq}", what(file)),
+        (0, Some(seq)) => println!("{} is recorded already, as entry {seq}: the same content would get its receipt, other content be refused", what(file)),
         (0, None) => println!("{} would be recorded; nothing was written", what(file)),
         (1, _) => println!("{} would be refused: 1 problem", what(file)),
         (n, _) => println!("{} would be refused: {n} problems", what(file)),

@@ -257,5 +257,3 @@ fn media_type_of(path: &str) -> &'static str {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -84,3 +84,132 @@ fn io_problem(error: &std::io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::digest::sha256;
+
+    /// The parts of a promotion file that the tests change.
+    const YAML: &str = "
+slot: {model: m, environment: production, role: champion}
+model_version: {artifact: model.json, keep_copy: true, version: 13}
+challenger_comparison:
+  comparators: [{role: champion, artifact_sha256: ABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABABAB}]
+  report: {file: report.html}
+  metrics: {sha256: cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd, media_type: application/json}
+  computed_on: dataset
+approval_request: {asked_at: 2026-11-14T08:00:00Z, due_at: 2026-11-14T10:00:00+01:00, form: {file: form.json}}
+approvals: [{decided_at: 2026-11-14T09:12:31Z, assertion: a.jwt, answers: answers.json}]
+explanations: [{file: report.html, explains: model_version, computed_on: dataset, background: data.csv}]
+dataset: {file: data.csv, strength: content, definition: query.yaml}
+profile: profile.json
+";
+
+    fn files() -> Files {
+        let bytes = |name: &str| (name.to_owned(), Ok(Hashed { sha256: sha256(name.as_bytes()), length: 5 }));
+        let names = ["model.json", "report.html", "data.csv", "query.yaml", "profile.json", "form.json"];
+        let texts = [
+            ("form.json", r#"{"title": "F", "questions": [{"id": "q", "text": "Why?", "required": true}]}"#),
+            ("a.jwt", "h.c.s\n"),
+            ("answers.json", r#"{"q": "because"}"#),
+        ];
+        Files {
+            dir: "base".into(),
+            hashed: names.iter().map(|name| bytes(name)).collect(),
+            texts: texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned()))).collect(),
+        }
+    }
+
+    fn converted(yaml: &str, files: &Files) -> Converted {
+        convert(&parse(yaml).unwrap(), files)
+    }
+
+    fn problems(yaml: &str, files: &Files) -> Vec<(String, String)> {
+        converted(yaml, files).problems.into_iter().map(|problem| (problem.field, problem.description)).collect()
+    }
+
+    #[test]
+    fn words_paths_and_digests_become_digests() {
+        let Converted { draft, problems, .. } = converted(YAML, &files());
+        assert_eq!(problems, []);
+        let (artifact, data) = (sha256(b"model.json").0.to_vec(), sha256(b"data.csv").0.to_vec());
+        let comparison = draft.challenger_comparison.unwrap();
+        assert_eq!(draft.model_version.unwrap().artifact_sha256, artifact);
+        assert_eq!(comparison.computed_on, data);
+        assert_eq!(comparison.comparators[0].artifact_sha256, [0xab; 32]);
+        assert_eq!(comparison.metrics.unwrap().sha256, [0xcd; 32]);
+        assert_eq!(draft.explanations[0].explains, artifact);
+        assert_eq!(draft.explanations[0].background_sha256, data);
+        let request = draft.approval_request.unwrap();
+        assert_eq!((request.asked_at, request.due_at - request.asked_at), (1_794_643_200_000_000, 3_600_000_000));
+        assert!(request.form.unwrap().questions[0].required);
+        assert_eq!(draft.approvals[0].answers[0].text, "because");
+        assert_eq!(draft.approvals[0].assertion, "h.c.s");
+    }
+
+    #[test]
+    fn each_digest_is_uploaded_once_and_a_background_never() {
+        let uploads = converted(YAML, &files()).uploads;
+        let report = uploads.iter().find(|upload| upload.path == Path::new("base/report.html")).unwrap();
+        assert_eq!(report.fields, ["challenger_comparison.report", "explanations[0].content"]);
+        assert_eq!(report.media_type, "text/html");
+        assert_eq!(uploads.len(), 5, "{uploads:?}");
+        assert!(!uploads.iter().any(|upload| upload.path == Path::new("base/data.csv")));
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_its_field() {
+        let mut files = files();
+        files.hashed.insert("data.csv".into(), Err("there is no such file".into()));
+        files.texts.insert("answers.json".into(), Ok("[1]".into()));
+        let yaml = YAML.replace("role: champion}\n", "role: chief}\n").replace("2026-11-14T08:00:00Z", "14.11.2026");
+        let yaml = yaml.replace("explains: model_version", "explains: this");
+        let found = problems(&yaml, &files);
+        let fields: Vec<_> = found.iter().map(|(field, _)| field.as_str()).collect();
+        let expected = [
+            "approval_request.asked_at",
+            "approvals[0].answers",
+            "dataset.digest",
+            "explanations[0].background_sha256",
+            "explanations[0].explains",
+            "slot.role",
+        ];
+        assert_eq!(fields, expected, "{found:?}");
+        assert!(found[2].1.contains("data.csv"), "{found:?}");
+    }
+
+    #[test]
+    fn what_follows_from_a_missing_file_is_not_a_second_problem() {
+        let mut files = files();
+        files.hashed.insert("data.csv".into(), Err("there is no such file".into()));
+        let converted = converted(YAML, &files);
+        assert!(converted.explains("challenger_comparison.computed_on"));
+        assert!(converted.explains("dataset.digest"));
+        assert!(!converted.explains("dataset.snapshot_id"));
+        assert!(!converted.explains("challenger_comparison.report"));
+    }
+
+    #[test]
+    fn a_short_digest_is_refused() {
+        let yaml = YAML.replace("artifact: model.json", "artifact_sha256: abcd").replace("keep_copy: true, ", "");
+        let found = problems(&yaml, &files());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "model_version.artifact_sha256");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_line_and_column() {
+        let (place, why) = parse("slot:\n  model: m\n  enviroment: production\n").unwrap_err();
+        assert_eq!(place, ":3:3");
+        assert!(why.contains("enviroment"), "{why}");
+        assert!(parse("slot: [").is_err());
+    }
+
+    #[test]
+    fn an_empty_file_converts_and_the_rules_name_what_is_missing() {
+        let converted = converted("slot: {}", &Files::default());
+        assert_eq!(converted.problems, []);
+        assert!(converted.draft.dataset.is_none());
+    }
+}

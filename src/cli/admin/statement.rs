@@ -1,0 +1,192 @@
+//! What administrators sign: statement <-> bytes <-> words. Pure.
+
+use prost::Message;
+
+use crate::event::{
+    Digest, Kind, Seq, canonical, digest,
+    model::role,
+    proto::{AdminStatement, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, RulesActivated},
+};
+
+/// The act, as the command line gives it.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Act {
+    /// A key may sign from now on
+    KeyAdded {
+        /// Ed25519 public key, hex (`admin key` prints it)
+        #[arg(long)]
+        public_key: String,
+        /// What it may sign; an `admin` is one of the n administrators and no front door
+        #[arg(long, value_enum, value_delimiter = ',', default_value = "decision,admin-carrier,observation")]
+        roles: Vec<Role>,
+    },
+    /// A key may no longer sign
+    KeyRetired {
+        /// key_id, hex, or the public key
+        #[arg(long)]
+        key: String,
+    },
+    /// A key was stolen: retires it, and flags what it signed since
+    KeyCompromised {
+        /// key_id, hex, or the public key
+        #[arg(long)]
+        key: String,
+        /// First entry in doubt
+        #[arg(long)]
+        from_seq: Seq,
+    },
+    /// Correct the dates of the newest entries
+    ClockReset {
+        /// First entry with a wrong date
+        #[arg(long)]
+        from_seq: Seq,
+        /// The right date, RFC 3339
+        #[arg(long)]
+        time: jiff::Timestamp,
+    },
+    /// Raise the rules version
+    RulesActivated {
+        /// The next version
+        #[arg(long)]
+        rules: u32,
+    },
+}
+
+/// What a key may sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Promotions, roll-backs, revocations
+    Decision,
+    /// Carries acts of the administrators
+    AdminCarrier,
+    /// Findings of nodes
+    Observation,
+    /// One of the n administrators; no front door
+    Admin,
+}
+
+const ROLES: [(Role, u32, &str); 4] = [
+    (Role::Decision, role::DECISION, "decisions"),
+    (Role::AdminCarrier, role::ADMIN_CARRIER, "admin acts (carried)"),
+    (Role::Observation, role::OBSERVATION, "observations"),
+    (Role::Admin, role::ADMIN_SIGNER, "one of the administrators"),
+];
+
+/// A key: who knows its public key or its id, in hex, gets its id.
+///
+/// A public key is told from an id by asking which keys the ledger has; offline it is taken as an id.
+fn key_id(text: &str, known: &[(Digest, Digest)]) -> Result<Vec<u8>, String> {
+    let given = Digest::from_hex(text.trim()).ok_or(format!("{text:?} is not 64 hexadecimal digits"))?;
+    let of_public = known.iter().find(|(_, public)| *public == given).map(|(id, _)| *id);
+    Ok(of_public.unwrap_or(given).0.to_vec())
+}
+
+/// The bytes that are signed. `known`: (key_id, public key) of the ledger's keys, where a node was asked.
+///
+/// # Errors
+/// What is wrong with the arguments, in words.
+pub fn encode(act: &Act, ledger_id: &Digest, admin_seq: u64, known: &[(Digest, Digest)]) -> Result<Vec<u8>, String> {
+    let (kind, payload) = match act {
+        Act::KeyAdded { public_key, roles } => {
+            let key = hex::decode(public_key.trim()).ok().filter(|bytes| canonical::public_key(bytes).is_some());
+            let public_key = key.ok_or(format!("--public-key {public_key} is not an Ed25519 public key in hex"))?;
+            let has = |role: &Role| roles.contains(role);
+            let roles = ROLES.iter().filter(|(role, ..)| has(role)).fold(0, |bits, (_, bit, _)| bits | bit);
+            if roles & role::ADMIN_SIGNER != 0 && roles != role::ADMIN_SIGNER {
+                return Err("--roles: an administrator's key signs nothing else".into());
+            }
+            (Kind::KeyAdded, KeyAdded { key: Some(FrontDoorKey { public_key, roles }) }.encode_to_vec())
+        }
+        Act::KeyRetired { key } => {
+            (Kind::KeyRetired, KeyRetired { key_id: key_id(key, known)? }.encode_to_vec())
+        }
+        Act::KeyCompromised { key, from_seq } => {
+            let payload = KeyCompromised { key_id: key_id(key, known)?, from_seq: *from_seq };
+            (Kind::KeyCompromised, payload.encode_to_vec())
+        }
+        Act::ClockReset { from_seq, time } => {
+            let time = u64::try_from(time.as_microsecond()).map_err(|_| "--time lies before 1970".to_owned())?;
+            (Kind::ClockReset, ClockReset { from_seq: *from_seq, time }.encode_to_vec())
+        }
+        Act::RulesActivated { rules } => (Kind::RulesActivated, RulesActivated { rules: *rules }.encode_to_vec()),
+    };
+    let statement =
+        AdminStatement { ledger_id: ledger_id.0.to_vec(), kind: kind.number().into(), admin_seq, payload };
+    Ok(statement.encode_to_vec())
+}
+
+/// A statement in words, one (name, text) for each line; `None` if it is no statement that this binary knows.
+pub fn words(bytes: &[u8]) -> Option<Vec<(&'static str, String)>> {
+    let statement: AdminStatement = canonical::decode_exact(bytes)?;
+    let kind = u8::try_from(statement.kind).ok().and_then(Kind::from_number)?;
+    let payload = statement.payload.as_slice();
+    let mut lines = vec![
+        ("act", kind.name().to_owned()),
+        ("ledger_id", hex::encode(&statement.ledger_id)),
+        ("admin_seq", statement.admin_seq.to_string()),
+    ];
+    match kind {
+        Kind::KeyAdded => {
+            let key = canonical::decode_exact::<KeyAdded>(payload)?.key?;
+            let id = canonical::public_key(&key.public_key).map(|key| digest::key_id(&key))?;
+            let may: Vec<_> = ROLES.iter().filter(|(_, bit, _)| key.roles & bit != 0).map(|(.., text)| *text).collect();
+            lines.push(("public key", hex::encode(&key.public_key)));
+            lines.push(("key_id", id.to_string()));
+            lines.push(("may sign", may.join(", ")));
+        }
+        Kind::KeyRetired => {
+            lines.push(("key_id", hex::encode(canonical::decode_exact::<KeyRetired>(payload)?.key_id)));
+            lines.push(("effect", "this key may no longer sign".into()));
+        }
+        Kind::KeyCompromised => {
+            let KeyCompromised { key_id, from_seq } = canonical::decode_exact(payload)?;
+            lines.push(("key_id", hex::encode(key_id)));
+            lines.push(("effect", format!("this key may no longer sign; what it signed from entry {from_seq} on is flagged")));
+        }
+        Kind::ClockReset => {
+            let ClockReset { from_seq, time } = canonical::decode_exact(payload)?;
+            let time = crate::cli::output::utc(time);
+            lines.push(("effect", format!("entries from {from_seq} up to this act are dated {time}, and flagged")));
+        }
+        Kind::RulesActivated => {
+            let RulesActivated { rules } = canonical::decode_exact(payload)?;
+            lines.push(("effect", format!("rules version {rules}; nodes that lack it halt")));
+        }
+        _ => return None,
+    }
+    Some(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(act: &Act) -> Vec<(&'static str, String)> {
+        words(&encode(act, &Digest([7; 32]), 3, &[]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_statement_says_in_words_what_it_does() {
+        let compromised = lines(&Act::KeyCompromised { key: "ab".repeat(32), from_seq: 17 });
+        assert_eq!(compromised[0].1, "key_compromised");
+        assert_eq!(compromised[2].1, "3");
+        assert!(compromised[4].1.contains("from entry 17 on"), "{compromised:?}");
+        let reset = lines(&Act::ClockReset { from_seq: 4, time: "2026-11-14T09:00:00Z".parse().unwrap() });
+        assert!(reset[3].1.contains("2026-11-14T09:00:00Z"), "{reset:?}");
+    }
+
+    #[test]
+    fn a_public_key_of_the_ledger_stands_for_its_id() {
+        let known = [(Digest([1; 32]), Digest([2; 32]))];
+        assert_eq!(key_id(&"02".repeat(32), &known), Ok(vec![1; 32]));
+        assert_eq!(key_id(&"03".repeat(32), &known), Ok(vec![3; 32]));
+        assert!(key_id("03", &known).is_err());
+    }
+
+    #[test]
+    fn changed_or_foreign_bytes_are_no_statement() {
+        let bytes = encode(&Act::RulesActivated { rules: 2 }, &Digest([7; 32]), 3, &[]).unwrap();
+        assert!(words(&[&bytes[..], &[0]].concat()).is_none());
+        assert!(words(b"hello").is_none());
+    }
+}
