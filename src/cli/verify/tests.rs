@@ -244,8 +244,8 @@ fn a_good_ledger_holds_at_every_depth_and_names_what_is_in_doubt() {
 #[test]
 fn each_changed_byte_of_a_header_names_its_entry() {
     let dir = ledger();
-    for seq in [0_u64, 1, 2, 3, 4, 5, 150, 300] {
-        for at in [0, 1, 2, 3, 5, 7, 11, 12, 23, 31, 39, 40, 71, 72, 103, 104, 135, 136, 167] {
+    for seq in [0_u64, 1, 2, 3, 150, 300] {
+        for at in [0, 1, 2, 3, 5, 7, 11, 12, 23, 31, 39, 71, 103, 135, 167] {
             let found = changed(dir.path(), "entries", &seq.to_be_bytes(), |row| row[at] ^= 1);
             assert_eq!(found.as_ref().and_then(|found| found.seq), Some(seq), "byte {at}: {found:?}");
         }
