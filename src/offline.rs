@@ -69,7 +69,10 @@ fn check(receipt: &std::path::Path, key: &str, record: Option<&std::path::Path>)
         receipt::check_record(&header, &value)?;
         if let Ok(record) = canonical::decode(&value) {
             let found = digest::sha256(&record.envelope.body);
-            anyhow::ensure!(found == header.event_digest, "the body's SHA-256 is {found}, not the event digest");
+            anyhow::ensure!(
+                found == header.event_digest,
+                "the body's SHA-256 is {found}, not the event digest"
+            );
         }
         lines.push_str("\nthe record is the one that the entry commits to");
     }

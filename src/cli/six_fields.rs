@@ -1,8 +1,11 @@
 //! The six fields of a promotion on one screen: each with its source system and its digests.
 
-use crate::event::proto::{
-    Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength, EvidenceRef,
-    Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+use crate::event::{
+    content,
+    proto::{
+        Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength,
+        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+    },
 };
 
 use super::{
@@ -47,6 +50,14 @@ pub fn screen(promoted: &Promoted, people: &People) -> Vec<String> {
     screen.dataset(&promoted.dataset.clone().unwrap_or_default());
     screen.lines.push(String::new());
     screen.evidence("profile", promoted.profile.as_ref());
+    let all = content::evidence(promoted);
+    let locked =
+        |reference: &EvidenceRef| reference.lock.as_ref().is_some_and(|lock| lock.write_once == "compliance");
+    let locked = all.iter().filter(|(_, reference)| locked(reference)).count();
+    screen.line(
+        "evidence",
+        &format!("{} objects, {locked} of them locked (write once); --evidence DIR gets them all", all.len()),
+    );
     let routing = promoted.routing.clone().unwrap_or_default();
     screen.line("routed to", &format!("tier {}, by {}", routing.tier, routing.engine));
     screen.lines
@@ -67,18 +78,12 @@ impl Screen<'_> {
 
     fn evidence(&mut self, name: &str, reference: Option<&EvidenceRef>) {
         let Some(reference) = reference else { return };
-        let locked = reference.lock.as_ref().map_or("", |lock| lock.write_once.as_str());
-        let locked = if locked == "none" || locked.is_empty() { "not write-once" } else { locked };
-        self.line(name, &hex::encode(&reference.sha256));
-        self.line(
-            "",
-            &format!(
-                "{}, {}, {locked}, {}",
-                reference.media_type,
-                words::bytes(reference.length),
-                reference.uri
-            ),
-        );
+        let digest = hex::encode(&reference.sha256);
+        self.line(name, &format!("{digest}  {}, {}", reference.media_type, words::bytes(reference.length)));
+        // A content-addressed store says nothing with its URI that the digest did not say.
+        if !reference.uri.ends_with(&digest) {
+            self.line("", format!("{} {}", reference.uri, reference.version_id).trim_end());
+        }
     }
 
     fn people(&mut self, name: &str, people: &[PersonRef]) {
@@ -103,8 +108,8 @@ impl Screen<'_> {
         for comparator in &comparison.comparators {
             let role = ComparatorRole::try_from(comparator.role).map_or("", |role| role.as_str_name());
             let role = role.trim_start_matches("COMPARATOR_ROLE_").to_lowercase();
-            self.line(&role, &format!("{} {}", comparator.name, comparator.version));
-            self.digest("", &comparator.artifact_sha256);
+            let artifact = hex::encode(&comparator.artifact_sha256);
+            self.line(&role, &format!("{artifact}  {} {}", comparator.name, comparator.version));
         }
         self.evidence("report", comparison.report.as_ref());
         self.evidence("metrics", comparison.metrics.as_ref());
@@ -210,8 +215,7 @@ impl Screen<'_> {
             _ => "unspecified",
         };
         self.line("snapshot", &format!("{} {}", dataset.snapshot_kind, dataset.snapshot_id));
-        self.digest("digest", &dataset.digest);
-        self.line("", strength);
+        self.line("digest", &format!("{}  {strength}", hex::encode(&dataset.digest)));
         self.evidence("definition", dataset.definition.as_ref());
         self.evidence("stored copy", dataset.copy.as_ref());
     }

@@ -110,7 +110,7 @@ fn directory(dir: &Path, given: &mut Given) -> Result<Verification> {
     }
     let mut done = Verification::new(given.depth, given.pinned, given.threads);
     let opened = Store::open_read_only(&path).and_then(|store| Ok((store.state()?, Arc::new(store))));
-    let (store, size) = match opened {
+    let (mut store, mut size) = match opened {
         Ok((Some(state), store)) => (store, state.size()),
         Ok((None, _)) => return Err(Failure::usage(format!("{} holds no ledger", dir.display()))),
         Err(error) => {
@@ -123,6 +123,13 @@ fn directory(dir: &Path, given: &mut Given) -> Result<Verification> {
     if let Some((_, key)) = &genesis {
         let published = CheckpointFile::largest(dir, key)
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+        if published.as_ref().is_some_and(|published| published.size > size) {
+            // Perhaps a node is writing to it: its checkpoint may be newer than what was opened above.
+            let again = Store::open_read_only(&path).and_then(|store| Ok((store.state()?, store)));
+            if let Ok((Some(state), again)) = again {
+                (store, size) = (Arc::new(again), state.size());
+            }
+        }
         let named = |checkpoint| Named { from: "the node's directory".into(), checkpoint };
         done.checkpoints.extend(published.map(named));
         if let Some((from, note)) = &given.kept {
@@ -248,3 +255,6 @@ fn text(done: &Verification, pinned: Option<Digest>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
