@@ -65,7 +65,9 @@ pub fn evidence(promoted: &Promoted) -> Vec<(String, &EvidenceRef)> {
     }
     for (i, explanation) in promoted.explanations.iter().enumerate() {
         found.extend(explanation.content.as_ref().map(|r| (format!("explanations[{i}].content"), r)));
-        found.extend(explanation.sample_manifest.as_ref().map(|r| (format!("explanations[{i}].sample_manifest"), r)));
+        found.extend(
+            explanation.sample_manifest.as_ref().map(|r| (format!("explanations[{i}].sample_manifest"), r)),
+        );
     }
     found
 }

@@ -9,8 +9,8 @@ use super::{
     digest,
     model::{Digest, Micros},
     proto::{
-        Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength, EvidenceRef,
-        Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+        Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength,
+        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
     },
     text::{media_type_problem, name_problem, registry_uri_problem, uri_problem, version_problem},
 };
@@ -146,7 +146,8 @@ fn evidence(p: &mut Problems, path: &str, reference: Option<&EvidenceRef>) {
     sha256_rule(p, format!("{path}.sha256"), &reference.sha256);
     p.require(reference.length > 0, format!("{path}.length"), "is 0; evidence has bytes");
     p.add_some(format!("{path}.media_type"), media_type_problem(&reference.media_type));
-    let proven = reference.lock.as_ref().is_some_and(|lock| matches!(lock.write_once.as_str(), "none" | "compliance"));
+    let proven =
+        reference.lock.as_ref().is_some_and(|lock| matches!(lock.write_once.as_str(), "none" | "compliance"));
     p.require(proven, format!("{path}.lock"), "is missing; the store was not asked for its lock");
 }
 
@@ -162,7 +163,12 @@ fn model_version(p: &mut Problems, model: &ModelVersion) {
     }
 }
 
-fn challenger_comparison(p: &mut Problems, comparison: &ChallengerComparison, model: &ModelVersion, dataset: &Dataset) {
+fn challenger_comparison(
+    p: &mut Problems,
+    comparison: &ChallengerComparison,
+    model: &ModelVersion,
+    dataset: &Dataset,
+) {
     let path = "challenger_comparison";
     list_rule(p, "challenger_comparison.comparators", comparison.comparators.len());
     list_rule(p, "challenger_comparison.band_checks", comparison.band_checks.len());
@@ -178,8 +184,13 @@ fn challenger_comparison(p: &mut Problems, comparison: &ChallengerComparison, mo
             Ok(ComparatorRole::Challenger | ComparatorRole::Benchmark) => {}
             _ => p.add(format!("{at}.role"), "is missing; one of champion, challenger, benchmark"),
         }
-        let own = !comparator.artifact_sha256.is_empty() && comparator.artifact_sha256 == model.artifact_sha256;
-        p.require(!own, format!("{at}.artifact_sha256"), "is the candidate itself; compare it with another model");
+        let own =
+            !comparator.artifact_sha256.is_empty() && comparator.artifact_sha256 == model.artifact_sha256;
+        p.require(
+            !own,
+            format!("{at}.artifact_sha256"),
+            "is the candidate itself; compare it with another model",
+        );
         let new = seen.insert(&comparator.artifact_sha256);
         p.require(new, format!("{at}.artifact_sha256"), "is listed twice");
     }
@@ -197,7 +208,8 @@ fn challenger_comparison(p: &mut Problems, comparison: &ChallengerComparison, mo
         let at = format!("{path}.band_checks[{i}]");
         p.add_some(format!("{at}.metric"), name_problem(&check.metric));
         p.add_some(format!("{at}.segment"), name_problem(&check.segment));
-        let finite = [check.candidate, check.incumbent, check.tolerance].iter().all(|value| value.is_finite());
+        let finite =
+            [check.candidate, check.incumbent, check.tolerance].iter().all(|value| value.is_finite());
         p.require(finite, at.clone(), "has a value that is not a finite number");
         p.require(check.tolerance >= 0.0, format!("{at}.tolerance"), "is negative");
         let within = (check.candidate - check.incumbent).abs() <= check.tolerance;
@@ -211,7 +223,11 @@ fn challenger_comparison(p: &mut Problems, comparison: &ChallengerComparison, mo
 
 fn computed_on(p: &mut Problems, field: &str, digest: &[u8], dataset: &Dataset) {
     let agrees = digest == dataset.digest;
-    p.require(!digest.is_empty(), field, "is missing; give the digest of the dataset that it was computed on");
+    p.require(
+        !digest.is_empty(),
+        field,
+        "is missing; give the digest of the dataset that it was computed on",
+    );
     p.require(
         digest.is_empty() || agrees,
         field,
@@ -257,7 +273,11 @@ fn approval_request(p: &mut Problems, request: &ApprovalRequest, recorded_at: Mi
     p.add_some("approval_request.form.version", name_problem(&form.version));
     evidence(p, "approval_request.form.content", form.content.as_ref());
     list_rule(p, "approval_request.form.questions", form.questions.len());
-    p.require(!form.questions.is_empty(), "approval_request.form.questions", "is empty; a form asks something");
+    p.require(
+        !form.questions.is_empty(),
+        "approval_request.form.questions",
+        "is empty; a form asks something",
+    );
     let mut ids = BTreeSet::new();
     for (i, question) in form.questions.iter().enumerate() {
         let at = format!("{path}.form.questions[{i}]");
@@ -276,7 +296,11 @@ fn past(p: &mut Problems, field: impl Into<String>, time: Micros, recorded_at: M
 fn approvals(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
     let request = promoted.approval_request.clone().unwrap_or_default();
     let required = "approvals";
-    p.require(!promoted.approvals.is_empty(), required, "is empty; a promotion needs the identity of its approver");
+    p.require(
+        !promoted.approvals.is_empty(),
+        required,
+        "is empty; a promotion needs the identity of its approver",
+    );
     list_rule(p, required, promoted.approvals.len());
     let involved: Vec<_> =
         request.requested_by.iter().chain(&request.triggered_by).chain(&request.contributors).collect();
@@ -295,7 +319,13 @@ fn approvals(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
     }
 }
 
-fn approval_rules(p: &mut Problems, at: &str, approval: &Approval, request: &ApprovalRequest, recorded_at: Micros) {
+fn approval_rules(
+    p: &mut Problems,
+    at: &str,
+    approval: &Approval,
+    request: &ApprovalRequest,
+    recorded_at: Micros,
+) {
     person(p, &format!("{at}.approver"), approval.approver.as_ref());
     past(p, format!("{at}.decided_at"), approval.decided_at, recorded_at);
     past(p, format!("{at}.auth_time"), approval.auth_time, recorded_at);
@@ -321,7 +351,11 @@ fn approval_rules(p: &mut Problems, at: &str, approval: &Approval, request: &App
     let questions = request.form.as_ref().map_or(&[][..], |form| &form.questions);
     for question in questions.iter().filter(|question| question.required) {
         let answered = approval.answered.contains(&question.id);
-        p.require(answered, format!("{at}.answers"), format!("the required question {:?} is not answered", question.id));
+        p.require(
+            answered,
+            format!("{at}.answers"),
+            format!("the required question {:?} is not answered", question.id),
+        );
     }
     for id in &approval.answered {
         let known = questions.iter().any(|question| question.id == *id);
@@ -330,7 +364,11 @@ fn approval_rules(p: &mut Problems, at: &str, approval: &Approval, request: &App
 }
 
 fn explanations(p: &mut Problems, explanations: &[Explanation], model: &ModelVersion, dataset: &Dataset) {
-    p.require(!explanations.is_empty(), "explanations", "is empty; a promotion needs at least one explanation");
+    p.require(
+        !explanations.is_empty(),
+        "explanations",
+        "is empty; a promotion needs at least one explanation",
+    );
     list_rule(p, "explanations", explanations.len());
     for (i, explanation) in explanations.iter().enumerate() {
         let at = format!("explanations[{i}]");

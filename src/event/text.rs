@@ -57,7 +57,9 @@ pub fn uri_problem(text: &str) -> Option<String> {
     let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     if !valid || rest.is_empty() {
-        return Some("has no valid scheme; write it in full, for instance mlflow://registry.example.bank".into());
+        return Some(
+            "has no valid scheme; write it in full, for instance mlflow://registry.example.bank".into(),
+        );
     }
     let authority = rest.strip_prefix("//").map(|rest| rest.split('/').next().unwrap_or(rest));
     authority
@@ -76,7 +78,9 @@ pub fn registry_uri_problem(text: &str) -> Option<String> {
     let path = text.strip_prefix("models:").unwrap_or_default().trim_matches('/');
     let last = path.split('/').skip(1).last().unwrap_or_default();
     let stage = ALIASES.contains(&last.to_lowercase().as_str());
-    (alias || stage).then(|| "names an alias or stage, which can move; leave it out, and give the concrete version id".into())
+    (alias || stage).then(|| {
+        "names an alias or stage, which can move; leave it out, and give the concrete version id".into()
+    })
 }
 
 /// What is wrong with a media type.
@@ -92,8 +96,25 @@ pub fn media_type_problem(text: &str) -> Option<String> {
 }
 
 const ALIASES: [&str; 19] = [
-    "latest", "newest", "current", "stable", "production", "prod", "staging", "archived", "none", "champion",
-    "challenger", "shadow", "canary", "head", "main", "master", "default", "candidate", "release",
+    "latest",
+    "newest",
+    "current",
+    "stable",
+    "production",
+    "prod",
+    "staging",
+    "archived",
+    "none",
+    "champion",
+    "challenger",
+    "shadow",
+    "canary",
+    "head",
+    "main",
+    "master",
+    "default",
+    "candidate",
+    "release",
 ];
 
 /// What is wrong with a registry version: only a concrete version id names the same bytes tomorrow.

@@ -6,7 +6,8 @@ use crate::event::{
     Digest, KeyId, Kind, Reason, Seq, canonical, digest,
     model::role,
     proto::{
-        AdminAct, AdminSignature, AdminStatement, ClockReset, KeyAdded, KeyCompromised, KeyRetired, RulesActivated,
+        AdminAct, AdminSignature, AdminStatement, ClockReset, KeyAdded, KeyCompromised, KeyRetired,
+        RulesActivated,
     },
 };
 
@@ -54,8 +55,9 @@ fn signers(state: &State, act: &AdminAct) -> usize {
         let listed = <[u8; 32]>::try_from(signature.public_key.as_slice())
             .is_ok_and(|key| state.admin_keys.contains(&key));
         listed
-            && canonical::public_key(&signature.public_key)
-                .is_some_and(|key| canonical::statement_signature_holds(&act.statement, &key, &signature.signature))
+            && canonical::public_key(&signature.public_key).is_some_and(|key| {
+                canonical::statement_signature_holds(&act.statement, &key, &signature.signature)
+            })
     };
     let signers: BTreeSet<_> =
         act.signatures.iter().filter(holds).map(|signature| &signature.public_key).collect();
@@ -63,7 +65,11 @@ fn signers(state: &State, act: &AdminAct) -> usize {
 }
 
 #[expect(clippy::type_complexity, reason = "halt, or refuse, or the change to make")]
-fn effect<E>(state: &State, kind: Kind, statement: &AdminStatement) -> Result<Result<Apply, Reason>, Halt<E>> {
+fn effect<E>(
+    state: &State,
+    kind: Kind,
+    statement: &AdminStatement,
+) -> Result<Result<Apply, Reason>, Halt<E>> {
     let payload = statement.payload.as_slice();
     let effect: Option<Result<Apply, Reason>> = match kind {
         Kind::RulesActivated => match canonical::decode_exact::<RulesActivated>(payload) {
@@ -75,10 +81,14 @@ fn effect<E>(state: &State, kind: Kind, statement: &AdminStatement) -> Result<Re
             None => None,
         },
         Kind::KeyAdded => canonical::decode_exact::<KeyAdded>(payload).map(|act| key_added(state, &act)),
-        Kind::KeyRetired => canonical::decode_exact::<KeyRetired>(payload).map(|act| key_retired(state, &act.key_id, None)),
+        Kind::KeyRetired => {
+            canonical::decode_exact::<KeyRetired>(payload).map(|act| key_retired(state, &act.key_id, None))
+        }
         Kind::KeyCompromised => canonical::decode_exact::<KeyCompromised>(payload)
             .map(|act| key_retired(state, &act.key_id, Some(act.from_seq))),
-        Kind::ClockReset => canonical::decode_exact::<ClockReset>(payload).map(|act| clock_reset(state, &act)),
+        Kind::ClockReset => {
+            canonical::decode_exact::<ClockReset>(payload).map(|act| clock_reset(state, &act))
+        }
         _ => None,
     };
     Ok(effect.unwrap_or(Err(Reason::Statement)))
@@ -114,9 +124,13 @@ fn key_retired(state: &State, key_id: &[u8], compromised_from: Option<Seq>) -> R
     if let Some(admin) = admin {
         // Never fewer administrators than must sign: nobody could act any more.
         let spare = state.admin_keys.len() > state.admin_quorum as usize;
-        return if spare { Ok(Box::new(move |state, _| {
-            state.admin_keys.remove(&admin);
-        })) } else { Err(Reason::AdminAct) };
+        return if spare {
+            Ok(Box::new(move |state, _| {
+                state.admin_keys.remove(&admin);
+            }))
+        } else {
+            Err(Reason::AdminAct)
+        };
     }
     let key = state.keys.get(&id).ok_or(Reason::AdminAct)?;
     let news = match compromised_from {

@@ -52,7 +52,14 @@ impl Prepared {
             Ok(record) => (digest::sha256(&record.envelope.body), content_digest(&record.body)),
             Err(_) => (Digest::ZERO, Digest::ZERO),
         };
-        Self { record_digest: digest::record_digest(&value), value, record, event_digest, content, own: false }
+        Self {
+            record_digest: digest::record_digest(&value),
+            value,
+            record,
+            event_digest,
+            content,
+            own: false,
+        }
     }
 }
 
@@ -141,7 +148,11 @@ impl Verdict {
 ///
 /// # Errors
 /// [`Halt`]; the state is unchanged then.
-pub fn decide<L: Lookup>(state: &mut State, look: &L, prepared: &Prepared) -> Result<Decided, Halt<L::Error>> {
+pub fn decide<L: Lookup>(
+    state: &mut State,
+    look: &L,
+    prepared: &Prepared,
+) -> Result<Decided, Halt<L::Error>> {
     let record = match admissible(state, prepared) {
         Ok(record) => record,
         Err(reason) => {
@@ -167,8 +178,8 @@ pub fn decide<L: Lookup>(state: &mut State, look: &L, prepared: &Prepared) -> Re
 
 pub(super) fn bind(changes: &mut Changes, prepared: &Prepared, body: &Body, seq: Seq) {
     changes.replay = Some(prepared.record_digest);
-    changes.binding =
-        Digest::from_slice(&body.idempotency_key).map(|key| (key, Binding { seq, content: prepared.content }));
+    changes.binding = Digest::from_slice(&body.idempotency_key)
+        .map(|key| (key, Binding { seq, content: prepared.content }));
 }
 
 /// Rule 5, first half: what fails here is malformed.
@@ -177,7 +188,9 @@ fn admissible<'a>(state: &State, prepared: &'a Prepared) -> Result<&'a Record, R
     if record.envelope.version != u32::from(state.rules) {
         return Err(Reason::Version);
     }
-    let key = Digest::from_slice(&record.envelope.key_id).and_then(|id| state.active_key(&id)).ok_or(Reason::Key)?;
+    let key = Digest::from_slice(&record.envelope.key_id)
+        .and_then(|id| state.active_key(&id))
+        .ok_or(Reason::Key)?;
     if prepared.own {
         return Ok(record);
     }
@@ -199,7 +212,9 @@ fn judge<L: Lookup>(
     changes: &mut Changes,
     after: &mut Option<Apply>,
 ) -> Result<Verdict, Halt<L::Error>> {
-    let roles = Digest::from_slice(&record.envelope.key_id).and_then(|id| state.active_key(&id)).map_or(0, |k| k.roles);
+    let roles = Digest::from_slice(&record.envelope.key_id)
+        .and_then(|id| state.active_key(&id))
+        .map_or(0, |k| k.roles);
     if record.kind.roles() & roles == 0 {
         return Ok(Verdict::refused(Reason::Role));
     }
@@ -223,7 +238,9 @@ fn judge<L: Lookup>(
     }
     match event {
         Event::LedgerOpened(_) => Ok(Verdict::refused(Reason::Genesis)),
-        Event::Promoted(promoted) => slots::promoted(state, look, body, promoted, changes).map_err(Halt::Lookup),
+        Event::Promoted(promoted) => {
+            slots::promoted(state, look, body, promoted, changes).map_err(Halt::Lookup)
+        }
         Event::RolledBack(e) => {
             if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
                 return Ok(Verdict::refused(Reason::Incomplete));
@@ -235,14 +252,16 @@ fn judge<L: Lookup>(
             if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
                 return Ok(Verdict::refused(Reason::Incomplete));
             }
-            let target = Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Revoked };
+            let target =
+                Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Revoked };
             slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         Event::Retired(e) => {
             if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
                 return Ok(Verdict::refused(Reason::Incomplete));
             }
-            let target = Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
+            let target =
+                Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
             slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         _ => match canonical::admin_act(event) {

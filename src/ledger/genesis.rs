@@ -32,16 +32,23 @@ pub fn open<E>(prepared: &Prepared, pinned: &Digest) -> Result<(State, Decided),
         found == *pinned
             && record.envelope.version == u32::from(state.rules)
             && record.body.basis.is_none()
-            && expected_key(&Event::LedgerOpened(opened.clone())) == Digest::from_slice(&record.body.idempotency_key)
+            && expected_key(&Event::LedgerOpened(opened.clone()))
+                == Digest::from_slice(&record.body.idempotency_key)
             && key.is_some_and(|key| {
-                canonical::signature_holds(&record.envelope.body, &record.envelope.signature, &Digest::ZERO, &key)
+                canonical::signature_holds(
+                    &record.envelope.body,
+                    &record.envelope.signature,
+                    &Digest::ZERO,
+                    &key,
+                )
             })
     });
     let mut state = state.ok_or(refuse(found))?;
     let mut changes = Changes::default();
     bind(&mut changes, prepared, &record.body, 0);
     let verdict = Verdict::accepted(None);
-    let decided = enter(&mut state, prepared, Some((record.body.recorded_at, Kind::LedgerOpened)), verdict, changes);
+    let decided =
+        enter(&mut state, prepared, Some((record.body.recorded_at, Kind::LedgerOpened)), verdict, changes);
     Ok((state, decided))
 }
 
@@ -50,8 +57,12 @@ fn initial_state(opened: &LedgerOpened, ledger_id: Digest) -> Option<State> {
     for key in &opened.keys {
         let public = canonical::public_key(&key.public_key)?;
         let front_door = key.roles != 0 && key.roles & !(role::ALL ^ role::ADMIN_SIGNER) == 0;
-        let state =
-            KeyState { public_key: public.to_bytes(), roles: key.roles, retired_at: None, compromised_from: None };
+        let state = KeyState {
+            public_key: public.to_bytes(),
+            roles: key.roles,
+            retired_at: None,
+            compromised_from: None,
+        };
         if !front_door || keys.insert(digest::key_id(&public), state).is_some() {
             return None;
         }
@@ -61,7 +72,8 @@ fn initial_state(opened: &LedgerOpened, ledger_id: Digest) -> Option<State> {
     let admin_keys = admin_keys?;
     let quorum = opened.admin_quorum;
     // What checkpoints allow as the name of a key.
-    let origin = !opened.origin.is_empty() && !opened.origin.contains(|c: char| c == '+' || c.is_whitespace());
+    let origin =
+        !opened.origin.is_empty() && !opened.origin.contains(|c: char| c == '+' || c.is_whitespace());
     let quorum_fits = quorum >= 1 && quorum as usize <= admin_keys.len();
     let usable = origin && quorum_fits && opened.rules == 1 && opened.nonce.len() == 32;
     usable.then_some(State {

@@ -76,7 +76,9 @@ pub(super) fn change<L: Lookup>(
     match target.becomes {
         Becomes::Current if is_current => return Ok(Verdict::refused(Reason::Target)),
         Becomes::Retired if !is_current => return Ok(Verdict::refused(Reason::Target)),
-        Becomes::Current => changes.slot = Some((slot, SlotState { current: Some(target.promoted), changed_at })),
+        Becomes::Current => {
+            changes.slot = Some((slot, SlotState { current: Some(target.promoted), changed_at }))
+        }
         Becomes::Retired => changes.slot = Some((slot, SlotState { current: None, changed_at })),
         Becomes::Revoked => {
             changes.promotion = Some((target.promoted, PromotionState { revoked: true, ..promotion }));

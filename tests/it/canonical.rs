@@ -5,8 +5,8 @@ use promotion_ledger::event::{
     canonical::{self, RECORD_LEN_MAX, decode, decode_exact, seal_record},
     proto::{BandCheck, Body, Preconditions, Promoted, SignedRecord, body::Event},
 };
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 
 use crate::{samples::*, six_fields::a_promotion};
 
@@ -91,10 +91,16 @@ fn disguises(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         out.push(("an overlong key", with(Field { key: padded(&fields[i].key), ..fields[i].clone() })));
         if fields[i].length.is_empty() {
             if fields[i].key[0] & 7 == 0 {
-                out.push(("an overlong number", with(Field { payload: padded(&fields[i].payload), ..fields[i].clone() })));
+                out.push((
+                    "an overlong number",
+                    with(Field { payload: padded(&fields[i].payload), ..fields[i].clone() }),
+                ));
             }
         } else {
-            out.push(("an overlong length", with(Field { length: padded(&fields[i].length), ..fields[i].clone() })));
+            out.push((
+                "an overlong length",
+                with(Field { length: padded(&fields[i].length), ..fields[i].clone() }),
+            ));
         }
         if i > 0 && fields[i - 1].key != fields[i].key {
             let mut swapped = fields.clone();
@@ -161,7 +167,8 @@ fn defaults_are_left_out_and_doubles_have_no_negative_zero() {
         assert!(BandCheck::decode(&check[..]).is_ok());
         assert_eq!(decode_exact::<BandCheck>(&check), None, "{zero}");
     }
-    let nan = BandCheck { candidate: f64::from_bits(0x7ff8_0000_dead_beef), ..BandCheck::default() }.encode_to_vec();
+    let nan = BandCheck { candidate: f64::from_bits(0x7ff8_0000_dead_beef), ..BandCheck::default() }
+        .encode_to_vec();
     assert!(decode_exact::<BandCheck>(&nan).is_some(), "NaN is kept bit by bit");
     // An optional field is there even when it is 0.
     let zero = Preconditions { slot_changed_at: Some(0) }.encode_to_vec();
@@ -199,7 +206,10 @@ fn reserved_kinds_are_known_by_their_number_alone() {
         let field = varint((16 + u64::from(kind.number())) << 3 | 2);
         let garbage = [&around[..], &field, &[3, 0xff, 0xff, 0xff]].concat();
         let with_message = canonical::admin_event(*kind, Default::default()).is_some()
-            || matches!(kind, Kind::LedgerOpened | Kind::Promoted | Kind::RolledBack | Kind::Revoked | Kind::Retired);
+            || matches!(
+                kind,
+                Kind::LedgerOpened | Kind::Promoted | Kind::RolledBack | Kind::Revoked | Kind::Retired
+            );
         let expected = if with_message { Reason::Canonical } else { Reason::Kind };
         assert_eq!(decode(&sealed(garbage)).err(), Some(expected), "{kind}");
     }
@@ -225,7 +235,8 @@ fn size_counts_the_whole_value() {
 
 #[test]
 fn key_ids_and_signatures_have_their_length() {
-    let good = SignedRecord::decode(&sealed(promotion_body(promoted("credit", 1, None)).encode_to_vec())[..]).unwrap();
+    let good = SignedRecord::decode(&sealed(promotion_body(promoted("credit", 1, None)).encode_to_vec())[..])
+        .unwrap();
     assert!(decode(&good.encode_to_vec()).is_ok());
     for (key_id, signature) in [(31, 64), (33, 64), (0, 64), (32, 63), (32, 65), (32, 0)] {
         let bad = SignedRecord { key_id: vec![1; key_id], signature: vec![1; signature], ..good.clone() };

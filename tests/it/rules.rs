@@ -11,8 +11,8 @@ use promotion_ledger::{
         model::role,
         promotion,
         proto::{
-            AdminAct, Basis, Body, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, LedgerOpened, Preconditions,
-            Promoted, RulesActivated, body::Event,
+            AdminAct, Basis, Body, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired,
+            LedgerOpened, Preconditions, Promoted, RulesActivated, body::Event,
         },
     },
     ledger::{
@@ -68,19 +68,45 @@ const RECORDS: &[(&str, Make, Expected)] = &[
     ("no value", |_| Vec::new(), malformed(Reason::Hole)),
     ("one byte", |_| vec![0x0a], malformed(Reason::Framing)),
     ("text", |_| b"not a record of this ledger".to_vec(), malformed(Reason::Framing)),
-    ("too long", |l| seal_bytes(vec![0; RECORD_LEN_MAX], 1, &l.pinned, &front_door()), malformed(Reason::Size)),
-    ("unknown field in the envelope", |l| [l.record(first()), vec![0x28, 1]].concat(), malformed(Reason::Canonical)),
+    (
+        "too long",
+        |l| seal_bytes(vec![0; RECORD_LEN_MAX], 1, &l.pinned, &front_door()),
+        malformed(Reason::Size),
+    ),
+    (
+        "unknown field in the envelope",
+        |l| [l.record(first()), vec![0x28, 1]].concat(),
+        malformed(Reason::Canonical),
+    ),
     ("nothing but an unknown field", |_| vec![0x28, 1], malformed(Reason::Canonical)),
-    ("body is no message", |l| seal_bytes(vec![0x0a, 9], 1, &l.pinned, &front_door()), malformed(Reason::Canonical)),
+    (
+        "body is no message",
+        |l| seal_bytes(vec![0x0a, 9], 1, &l.pinned, &front_door()),
+        malformed(Reason::Canonical),
+    ),
     (
         "unknown field in the body",
-        |l| seal_bytes([l.body(first()).encode_to_vec(), vec![0xb8, 6, 1]].concat(), 1, &l.pinned, &front_door()),
+        |l| {
+            seal_bytes(
+                [l.body(first()).encode_to_vec(), vec![0xb8, 6, 1]].concat(),
+                1,
+                &l.pinned,
+                &front_door(),
+            )
+        },
         malformed(Reason::Canonical),
     ),
     ("no event", |l| with_body(l, first(), |body| body.event = None), malformed(Reason::Kind)),
     (
         "reserved kind",
-        |l| seal_bytes([l.body(first()).encode_to_vec(), vec![0xda, 1, 0]].concat(), 1, &l.pinned, &front_door()),
+        |l| {
+            seal_bytes(
+                [l.body(first()).encode_to_vec(), vec![0xda, 1, 0]].concat(),
+                1,
+                &l.pinned,
+                &front_door(),
+            )
+        },
         malformed(Reason::Kind),
     ),
     (
@@ -109,11 +135,7 @@ const RECORDS: &[(&str, Make, Expected)] = &[
         malformed(Reason::Signature),
     ),
     ("genesis again", |_| genesis(), malformed(Reason::Signature)),
-    (
-        "genesis again, signed for this ledger",
-        |l| l.seal(&genesis_body(opened())),
-        duplicate(0),
-    ),
+    ("genesis again, signed for this ledger", |l| l.seal(&genesis_body(opened())), duplicate(0)),
     (
         "another genesis",
         |l| l.record(Event::LedgerOpened(LedgerOpened { nonce: vec![6; 32], ..opened() })),
@@ -193,7 +215,9 @@ const RECORDS: &[(&str, Make, Expected)] = &[
         "the same key with other content",
         |l| {
             l.push(l.record(first()));
-            l.record(changed(first(), |promoted| promoted.dataset.as_mut().unwrap().snapshot_id = "other".into()))
+            l.record(changed(first(), |promoted| {
+                promoted.dataset.as_mut().unwrap().snapshot_id = "other".into()
+            }))
         },
         refused(Reason::Conflict),
     ),
@@ -255,10 +279,18 @@ const RECORDS: &[(&str, Make, Expected)] = &[
         },
         refused(Reason::IdempotencyKey),
     ),
-    ("no preconditions", |l| with_body(l, first(), |body| body.preconditions = None), refused(Reason::Precondition)),
+    (
+        "no preconditions",
+        |l| with_body(l, first(), |body| body.preconditions = None),
+        refused(Reason::Precondition),
+    ),
     (
         "admission saw a change of a slot that never changed",
-        |l| with_body(l, first(), |body| body.preconditions = Some(Preconditions { slot_changed_at: Some(0) })),
+        |l| {
+            with_body(l, first(), |body| {
+                body.preconditions = Some(Preconditions { slot_changed_at: Some(0) })
+            })
+        },
         refused(Reason::Precondition),
     ),
     (
@@ -270,10 +302,18 @@ const RECORDS: &[(&str, Make, Expected)] = &[
         },
         refused(Reason::Precondition),
     ),
-    ("an explanation is missing", |l| l.record(changed(first(), |p| p.explanations.clear())), refused(Reason::Incomplete)),
+    (
+        "an explanation is missing",
+        |l| l.record(changed(first(), |p| p.explanations.clear())),
+        refused(Reason::Incomplete),
+    ),
     (
         "the slot is missing",
-        |l| with_body(l, changed(first(), |p| p.slot = None), |body| body.preconditions = Some(Preconditions::default())),
+        |l| {
+            with_body(l, changed(first(), |p| p.slot = None), |body| {
+                body.preconditions = Some(Preconditions::default())
+            })
+        },
         refused(Reason::Incomplete),
     ),
     (
@@ -371,9 +411,17 @@ fn outcome(name: &str, make: Make, (outcome, reason, refers_to): Expected) -> Le
     let header = ledger.push(value.clone());
     assert_eq!((header.outcome, header.reason, header.refers_to), (outcome, reason, refers_to), "{name}");
     assert_eq!(header.kind.is_none(), outcome == Outcome::Malformed, "{name}");
-    assert_eq!((header.record_digest, header.record_len as usize), (digest::record_digest(&value), value.len()), "{name}");
+    assert_eq!(
+        (header.record_digest, header.record_len as usize),
+        (digest::record_digest(&value), value.len()),
+        "{name}"
+    );
     if outcome == Outcome::Malformed {
-        assert_eq!((header.event_digest, header.recorded_at), (Digest::ZERO, before.last().recorded_at), "{name}");
+        assert_eq!(
+            (header.event_digest, header.recorded_at),
+            (Digest::ZERO, before.last().recorded_at),
+            "{name}"
+        );
     }
     if outcome != Outcome::Accepted {
         assert_eq!(ledger.look.bindings, before.look.bindings, "{name}");
@@ -431,7 +479,11 @@ const STAGES: &[(&str, Spoil, Reason)] = &[
     ("idempotency", |w| spoil(w, |promoted| *promoted = taken()), Reason::Conflict),
     ("basis", |w| w.body.basis.as_mut().unwrap().link = vec![3; 32], Reason::Fork),
     ("idempotency", |w| w.body.idempotency_key = hash_of("mine"), Reason::IdempotencyKey),
-    ("precondition", |w| w.body.preconditions = Some(Preconditions { slot_changed_at: Some(77) }), Reason::Precondition),
+    (
+        "precondition",
+        |w| w.body.preconditions = Some(Preconditions { slot_changed_at: Some(77) }),
+        Reason::Precondition,
+    ),
     ("event", |w| spoil(w, |promoted| promoted.profile = None), Reason::Incomplete),
 ];
 
@@ -485,8 +537,14 @@ fn replay_comes_before_everything_but_the_role() {
         let mut ledger = Ledger::new();
         ledger.push(ledger.record(Event::Promoted(promoted("taken", 1, None))));
         let body = ledger.body(first());
-        let mut wrong =
-            Wrong { body, extra: vec![], rules: 1, ledger_id: ledger.pinned, key: front_door(), tail: vec![] };
+        let mut wrong = Wrong {
+            body,
+            extra: vec![],
+            rules: 1,
+            ledger_id: ledger.pinned,
+            key: front_door(),
+            tail: vec![],
+        };
         spoil(&mut wrong);
         let value = seal_bytes(wrong.body.encode_to_vec(), 1, &ledger.pinned, &wrong.key);
         assert_eq!(ledger.push(value.clone()).reason, *reason);
@@ -510,7 +568,9 @@ fn tall(size: u64) -> Ledger {
 #[test]
 fn a_basis_may_be_two_to_the_twentieth_entries_old() {
     let size = BASIS_AGE_MAX + 100;
-    for (basis, expected) in [(100, accepted(None)), (99, refused(Reason::Stale)), (98, refused(Reason::Fork))] {
+    for (basis, expected) in
+        [(100, accepted(None)), (99, refused(Reason::Stale)), (98, refused(Reason::Fork))]
+    {
         let mut ledger = tall(size);
         let link = Digest([4; 32]);
         ledger.look.links.extend([(98, link), (99, link), (97, Digest([5; 32]))]);
@@ -646,7 +706,9 @@ fn check_transition(state: &str, mut ledger: Ledger, act: Act, then: Then) {
     };
     assert_eq!(found, then, "{state}: {act:?}");
     let target = match act {
-        Act::Back(seq) | Act::Revoke(seq) | Act::Retire(seq) if header.outcome == Outcome::Accepted => Some(seq),
+        Act::Back(seq) | Act::Revoke(seq) | Act::Retire(seq) if header.outcome == Outcome::Accepted => {
+            Some(seq)
+        }
         _ => None,
     };
     assert_eq!(header.refers_to, target, "{state}: {act:?}");
@@ -677,13 +739,16 @@ fn tampered(
     signers: &[SigningKey],
     change: impl FnOnce(&mut promotion_ledger::event::proto::AdminStatement),
 ) -> Vec<u8> {
-    let mut statement = statement(&ledger.pinned, Kind::KeyAdded, ledger.state().admin_seq + 1, &add(2, role::DECISION));
+    let mut statement =
+        statement(&ledger.pinned, Kind::KeyAdded, ledger.state().admin_seq + 1, &add(2, role::DECISION));
     change(&mut statement);
     ledger.record(Event::KeyAdded(act(&statement, signers)))
 }
 
 fn signed_by(ledger: &Ledger, change: impl FnOnce(&mut AdminAct)) -> Vec<u8> {
-    let Event::KeyAdded(mut act) = ledger.admin(Kind::KeyAdded, &add(2, role::DECISION)) else { unreachable!() };
+    let Event::KeyAdded(mut act) = ledger.admin(Kind::KeyAdded, &add(2, role::DECISION)) else {
+        unreachable!()
+    };
     change(&mut act);
     ledger.record(Event::KeyAdded(act))
 }
@@ -756,8 +821,16 @@ const ADMIN_ACTS: &[(&str, Make, Expected)] = &[
         |l| signed_by(l, |act| act.statement.extend([0x98, 6, 1])),
         refused(Reason::Statement),
     ),
-    ("admin_seq 0", |l| tampered(l, &admins(), |statement| statement.admin_seq = 0), refused(Reason::AdminSeq)),
-    ("admin_seq skips one", |l| tampered(l, &admins(), |statement| statement.admin_seq = 2), refused(Reason::AdminSeq)),
+    (
+        "admin_seq 0",
+        |l| tampered(l, &admins(), |statement| statement.admin_seq = 0),
+        refused(Reason::AdminSeq),
+    ),
+    (
+        "admin_seq skips one",
+        |l| tampered(l, &admins(), |statement| statement.admin_seq = 2),
+        refused(Reason::AdminSeq),
+    ),
     (
         "an old admin_seq",
         |l| {
@@ -783,14 +856,20 @@ const ADMIN_ACTS: &[(&str, Make, Expected)] = &[
     (
         "the same statement again, with signatures of others",
         |l| {
-            let Event::KeyAdded(first) = l.admin(Kind::KeyAdded, &add(2, role::DECISION)) else { unreachable!() };
+            let Event::KeyAdded(first) = l.admin(Kind::KeyAdded, &add(2, role::DECISION)) else {
+                unreachable!()
+            };
             l.push(l.record(Event::KeyAdded(first.clone())));
             l.record(Event::KeyAdded(act(&statement_of(&first), &admins()[1..])))
         },
         duplicate(1),
     ),
     ("a key that is there", |l| admin(l, Kind::KeyAdded, &add(1, role::DECISION)), refused(Reason::AdminAct)),
-    ("an administrator's key", |l| admin(l, Kind::KeyAdded, &add(11, role::DECISION)), refused(Reason::AdminAct)),
+    (
+        "an administrator's key",
+        |l| admin(l, Kind::KeyAdded, &add(11, role::DECISION)),
+        refused(Reason::AdminAct),
+    ),
     (
         "a key that was retired",
         |l| {
@@ -801,7 +880,11 @@ const ADMIN_ACTS: &[(&str, Make, Expected)] = &[
     ),
     ("a key without roles", |l| admin(l, Kind::KeyAdded, &add(2, 0)), refused(Reason::AdminAct)),
     ("a key with an unknown role", |l| admin(l, Kind::KeyAdded, &add(2, 17)), refused(Reason::AdminAct)),
-    ("an administrator who also promotes", |l| admin(l, Kind::KeyAdded, &add(2, 9)), refused(Reason::AdminAct)),
+    (
+        "an administrator who also promotes",
+        |l| admin(l, Kind::KeyAdded, &add(2, 9)),
+        refused(Reason::AdminAct),
+    ),
     ("no key", |l| admin(l, Kind::KeyAdded, &KeyAdded { key: None }), refused(Reason::AdminAct)),
     (
         "a key of small order",
@@ -821,7 +904,11 @@ const ADMIN_ACTS: &[(&str, Make, Expected)] = &[
         },
         refused(Reason::AdminAct),
     ),
-    ("retire the last key that carries admin acts", |l| admin(l, Kind::KeyRetired, &retire(1)), refused(Reason::AdminAct)),
+    (
+        "retire the last key that carries admin acts",
+        |l| admin(l, Kind::KeyRetired, &retire(1)),
+        refused(Reason::AdminAct),
+    ),
     (
         "the last key that carries admin acts was stolen",
         |l| admin(l, Kind::KeyCompromised, &compromise(1, 0)),
@@ -871,7 +958,11 @@ const ADMIN_ACTS: &[(&str, Make, Expected)] = &[
         refused(Reason::AdminAct),
     ),
     ("a stolen key", |l| admin(l, Kind::KeyCompromised, &compromise(3, 1)), accepted(None)),
-    ("stolen from the future on", |l| admin(l, Kind::KeyCompromised, &compromise(3, 2)), refused(Reason::AdminAct)),
+    (
+        "stolen from the future on",
+        |l| admin(l, Kind::KeyCompromised, &compromise(3, 2)),
+        refused(Reason::AdminAct),
+    ),
     (
         "a retired key was stolen before",
         |l| {
@@ -888,8 +979,16 @@ const ADMIN_ACTS: &[(&str, Make, Expected)] = &[
         },
         refused(Reason::AdminAct),
     ),
-    ("rules that are in force", |l| admin(l, Kind::RulesActivated, &RulesActivated { rules: 1 }), refused(Reason::AdminAct)),
-    ("rules skip a version", |l| admin(l, Kind::RulesActivated, &RulesActivated { rules: 3 }), refused(Reason::AdminAct)),
+    (
+        "rules that are in force",
+        |l| admin(l, Kind::RulesActivated, &RulesActivated { rules: 1 }),
+        refused(Reason::AdminAct),
+    ),
+    (
+        "rules skip a version",
+        |l| admin(l, Kind::RulesActivated, &RulesActivated { rules: 3 }),
+        refused(Reason::AdminAct),
+    ),
     (
         "rules 2 without quorum do not halt anybody",
         |l| {
@@ -901,9 +1000,21 @@ const ADMIN_ACTS: &[(&str, Make, Expected)] = &[
         refused(Reason::Quorum),
     ),
     ("a clock reset", |l| admin(l, Kind::ClockReset, &ClockReset { from_seq: 1, time: T0 }), accepted(None)),
-    ("a clock reset of genesis", |l| admin(l, Kind::ClockReset, &ClockReset { from_seq: 0, time: T0 }), refused(Reason::AdminAct)),
-    ("a clock reset of the future", |l| admin(l, Kind::ClockReset, &ClockReset { from_seq: 2, time: T0 }), refused(Reason::AdminAct)),
-    ("a clock reset to nothing", |l| admin(l, Kind::ClockReset, &ClockReset { from_seq: 1, time: 0 }), refused(Reason::AdminAct)),
+    (
+        "a clock reset of genesis",
+        |l| admin(l, Kind::ClockReset, &ClockReset { from_seq: 0, time: T0 }),
+        refused(Reason::AdminAct),
+    ),
+    (
+        "a clock reset of the future",
+        |l| admin(l, Kind::ClockReset, &ClockReset { from_seq: 2, time: T0 }),
+        refused(Reason::AdminAct),
+    ),
+    (
+        "a clock reset to nothing",
+        |l| admin(l, Kind::ClockReset, &ClockReset { from_seq: 1, time: 0 }),
+        refused(Reason::AdminAct),
+    ),
 ];
 
 fn statement_of(act: &AdminAct) -> promotion_ledger::event::proto::AdminStatement {
@@ -914,8 +1025,10 @@ fn statement_of(act: &AdminAct) -> promotion_ledger::event::proto::AdminStatemen
 fn every_admin_act_gets_its_outcome() {
     for (name, make, expected) in ADMIN_ACTS {
         let ledger = outcome(name, *make, *expected);
-        let accepted = ledger.headers.iter().map(|header| promotion_ledger::event::Header::decode(header).unwrap());
-        let acts = accepted.filter(|h| h.outcome == Outcome::Accepted && h.kind != Some(Kind::Promoted)).count() - 1;
+        let accepted =
+            ledger.headers.iter().map(|header| promotion_ledger::event::Header::decode(header).unwrap());
+        let acts =
+            accepted.filter(|h| h.outcome == Outcome::Accepted && h.kind != Some(Kind::Promoted)).count() - 1;
         assert_eq!(ledger.state().admin_seq, acts as u64, "{name}");
     }
 }

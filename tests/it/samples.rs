@@ -10,10 +10,11 @@ use promotion_ledger::{
         header::HEADER_LEN,
         model::role,
         proto::{
-            AdminAct, AdminSignature, AdminStatement, Approval, ApprovalForm, ApprovalRequest, BandCheck, Basis, Body,
-            ChallengerComparison, Comparator, ComparatorRole, Dataset, DatasetStrength, EvidenceRef, Explanation,
-            FormQuestion, FrontDoorKey, LedgerOpened, LockProof, ModelVersion, PersonRef, Preconditions, Promoted,
-            Retired, Revoked, RolledBack, Routing, SignedRecord, Slot, SlotRole, body::Event,
+            AdminAct, AdminSignature, AdminStatement, Approval, ApprovalForm, ApprovalRequest, BandCheck,
+            Basis, Body, ChallengerComparison, Comparator, ComparatorRole, Dataset, DatasetStrength,
+            EvidenceRef, Explanation, FormQuestion, FrontDoorKey, LedgerOpened, LockProof, ModelVersion,
+            PersonRef, Preconditions, Promoted, Retired, Revoked, RolledBack, Routing, SignedRecord, Slot,
+            SlotRole, body::Event,
         },
     },
     ledger::{
@@ -76,7 +77,8 @@ pub fn hash_of(what: &str) -> Vec<u8> {
 }
 
 pub fn opened() -> LedgerOpened {
-    let front = FrontDoorKey { public_key: public(&front_door()), roles: role::DECISION | role::ADMIN_CARRIER };
+    let front =
+        FrontDoorKey { public_key: public(&front_door()), roles: role::DECISION | role::ADMIN_CARRIER };
     let observer = FrontDoorKey { public_key: public(&observer()), roles: role::OBSERVATION };
     LedgerOpened {
         origin: ORIGIN.into(),
@@ -101,7 +103,12 @@ pub fn genesis() -> Vec<u8> {
 }
 
 pub fn slot(model: &str) -> Slot {
-    Slot { model: model.into(), environment: "production".into(), region: "eu".into(), role: SlotRole::Champion.into() }
+    Slot {
+        model: model.into(),
+        environment: "production".into(),
+        region: "eu".into(),
+        role: SlotRole::Champion.into(),
+    }
 }
 
 pub fn person(name: &str) -> PersonRef {
@@ -328,7 +335,8 @@ impl Ledger {
 
     /// One batch of deliveries.
     pub fn deliver(&mut self, batch: impl IntoIterator<Item = (Seq, Vec<u8>)>) -> Option<Stop<Infallible>> {
-        let batch = batch.into_iter().map(|(offset, value)| Delivered { offset, prepared: Prepared::new(value) });
+        let batch =
+            batch.into_iter().map(|(offset, value)| Delivered { offset, prepared: Prepared::new(value) });
         let (set, stop) = plan::plan(&mut self.state, &self.look, &self.pinned, batch);
         self.look.apply(&set);
         for (decided, prepared) in set.entries {

@@ -12,7 +12,10 @@ use promotion_ledger::{
         Digest, Header, Kind, Outcome, Reason, Seq, canonical,
         header::HEADER_LEN,
         model::role,
-        proto::{ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, Preconditions, RulesActivated, body::Event},
+        proto::{
+            ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, Preconditions, RulesActivated,
+            body::Event,
+        },
     },
     ledger::{
         decide::{Halt, Prepared},
@@ -80,12 +83,17 @@ impl Node {
     /// Plans the next deliveries, and writes the plan unless the node crashes between the two.
     fn apply(&mut self, log: &Log, count: u64, random: &mut Random, crash: bool) {
         let from = self.written.size();
-        let batch: Vec<_> = log.values.range(from..).take(count as usize).map(|(offset, value)| {
-            let mut prepared = Prepared::new(value.clone());
-            // A node does not verify again what it signed itself: no difference may come of that.
-            prepared.own = log.genuine.contains(value) && random.one_in(3);
-            Delivered { offset: *offset, prepared }
-        }).collect();
+        let batch: Vec<_> = log
+            .values
+            .range(from..)
+            .take(count as usize)
+            .map(|(offset, value)| {
+                let mut prepared = Prepared::new(value.clone());
+                // A node does not verify again what it signed itself: no difference may come of that.
+                prepared.own = log.genuine.contains(value) && random.one_in(3);
+                Delivered { offset: *offset, prepared }
+            })
+            .collect();
         let mut state = self.written.state.clone();
         let (set, stop) = plan::plan(&mut state, &self.written.look, &log.pinned, batch);
         if crash {
@@ -158,7 +166,8 @@ impl FrontDoor<'_> {
 
     fn some_promotion(&mut self, model: &str) -> Seq {
         let slot = promotion_ledger::event::digest::slot(&slot(model));
-        let mut seqs: Vec<_> = self.view.look.promotions.iter().filter(|(_, p)| p.slot == slot).map(|(seq, _)| *seq).collect();
+        let mut seqs: Vec<_> =
+            self.view.look.promotions.iter().filter(|(_, p)| p.slot == slot).map(|(seq, _)| *seq).collect();
         seqs.sort_unstable();
         let at = self.random.below(seqs.len() as u64 + 1) as usize;
         seqs.get(at).copied().unwrap_or(self.random.below(9))
@@ -199,7 +208,9 @@ impl FrontDoor<'_> {
                 self.view.admin(Kind::KeyAdded, &KeyAdded { key: Some(key) })
             }
             2 => self.view.admin(Kind::KeyRetired, &KeyRetired { key_id }),
-            3 => self.view.admin(Kind::KeyCompromised, &KeyCompromised { key_id, from_seq: self.random.below(size) }),
+            3 => self
+                .view
+                .admin(Kind::KeyCompromised, &KeyCompromised { key_id, from_seq: self.random.below(size) }),
             _ => {
                 let (from_seq, time) = (1 + self.random.below(size), T0 + self.random.below(HOUR));
                 self.view.admin(Kind::ClockReset, &ClockReset { from_seq, time })
@@ -264,7 +275,10 @@ fn produce(log: &mut Log, nodes: &[Node], random: &mut Random) {
                 ..Ledger::default()
             };
             let value = FrontDoor { view, random }.record();
-            if Prepared::new(value.clone()).record.is_ok_and(|record| record.envelope.key_id == id_of(&front_door()).0) {
+            if Prepared::new(value.clone())
+                .record
+                .is_ok_and(|record| record.envelope.key_id == id_of(&front_door()).0)
+            {
                 log.genuine.push(value.clone());
             }
             log.append(value);
@@ -278,7 +292,10 @@ struct Announce(u64);
 impl Drop for Announce {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("\nthe simulation failed; replay it with SEED={} cargo test --test it simulation\n", self.0);
+            eprintln!(
+                "\nthe simulation failed; replay it with SEED={} cargo test --test it simulation\n",
+                self.0
+            );
         }
     }
 }
@@ -286,7 +303,8 @@ impl Drop for Announce {
 fn run(seed: u64, seen: &mut BTreeMap<(Outcome, Reason), u64>) -> u64 {
     let _announce = Announce(seed);
     let mut random = Random(seed);
-    let mut log = Log { pinned: Ledger::empty().pinned, values: BTreeMap::new(), end: 0, genuine: Vec::new() };
+    let mut log =
+        Log { pinned: Ledger::empty().pinned, values: BTreeMap::new(), end: 0, genuine: Vec::new() };
     log.append(genesis());
     let mut nodes: Vec<_> = (0..NODES).map(|_| Node::new()).collect();
     for _ in 0..STEPS {
@@ -352,7 +370,10 @@ fn compare(nodes: &[Node], log: &Log, size: u64, seen: &mut BTreeMap<(Outcome, R
         let Stored { state, look, headers, dates } = &node.synced;
         assert_eq!(headers.len() as u64, size.min(whole.size()));
         assert!(*headers == whole.headers, "headers differ");
-        assert_eq!(state.as_ref().map(|s| (s.link, s.frontier.root())), whole.state.as_ref().map(|s| (s.link, s.frontier.root())));
+        assert_eq!(
+            state.as_ref().map(|s| (s.link, s.frontier.root())),
+            whole.state.as_ref().map(|s| (s.link, s.frontier.root()))
+        );
         assert_eq!(*state, whole.state);
         assert_eq!(*dates, whole.dates);
         assert!(look.links == whole.look.links && look.replay == whole.look.replay, "rows differ");
@@ -375,7 +396,11 @@ fn one_event_for_each_decision(ledger: &Ledger) {
         let header = Header::decode(header).expect("a header");
         if header.outcome == Outcome::Accepted {
             let body = canonical::decode(record).expect("accepted").body;
-            assert!(keys.insert(body.idempotency_key), "entry {} is the second event of one decision", header.seq);
+            assert!(
+                keys.insert(body.idempotency_key),
+                "entry {} is the second event of one decision",
+                header.seq
+            );
         }
         if header.outcome == Outcome::Duplicate {
             assert!(header.refers_to.is_some_and(|first| first < header.seq));
@@ -397,7 +422,23 @@ fn nodes_over_one_log_hold_the_same_bytes() {
     println!("seeds 0..{runs}: {entries} entries, each by {NODES} nodes; {seen:?}");
     // What this simulation is for must have happened in it.
     use Reason::*;
-    for reason in [Hole, Framing, Canonical, Version, Key, Signature, Conflict, Fork, Precondition, Quorum, AdminSeq, AdminAct, Incomplete, Target, IdempotencyKey] {
+    for reason in [
+        Hole,
+        Framing,
+        Canonical,
+        Version,
+        Key,
+        Signature,
+        Conflict,
+        Fork,
+        Precondition,
+        Quorum,
+        AdminSeq,
+        AdminAct,
+        Incomplete,
+        Target,
+        IdempotencyKey,
+    ] {
         let count: u64 = seen.iter().filter(|((_, r), _)| *r == reason).map(|(_, n)| n).sum();
         assert!(runs < RUNS || count > 10, "{reason} happened {count} times");
     }

@@ -4,9 +4,9 @@ use promotion_ledger::event::{
     content::{content_digest, differing_fields, evidence as evidence_of, evidence_mut},
     promotion::{LIST_LEN_MAX, problems},
     proto::{
-        ApprovalForm, ApprovalRequest, BandCheck, Body, ChallengerComparison, Comparator, ComparatorRole, Dataset,
-        DatasetStrength, EvidenceRef, Explanation, FormQuestion, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
-        body::Event,
+        ApprovalForm, ApprovalRequest, BandCheck, Body, ChallengerComparison, Comparator, ComparatorRole,
+        Dataset, DatasetStrength, EvidenceRef, Explanation, FormQuestion, ModelVersion, PersonRef, Promoted,
+        Slot, SlotRole, body::Event,
     },
 };
 use proptest::prelude::*;
@@ -85,7 +85,9 @@ fn check(change: Change, expected: &[&str]) {
     change(&mut promoted);
     assert_eq!(fields(&promoted), expected, "{:#?}", problems(&promoted, T0));
     let again = problems(&promoted, T0);
-    assert!(again.iter().all(|problem| !problem.description.is_empty() && !problem.description.ends_with('.')));
+    assert!(
+        again.iter().all(|problem| !problem.description.is_empty() && !problem.description.ends_with('.'))
+    );
 }
 
 /// For each rule a change that breaks it alone, and exactly the fields that must be named: a test each, and a table.
@@ -317,7 +319,9 @@ fn not_every_oddity_is_a_problem() {
         ("a semantic version", |p| model(p).version = "v1.4.2+build7".into()),
         ("a run id", |p| model(p).version = "8f14e45fceea167a5a36dedd4bea2543".into()),
         ("a name that contains an alias", |p| model(p).version = "latestbuild9".into()),
-        ("a registry by digest", |p| model(p).registry_uri = "oci://registry.example/credit@sha256:00ff".into()),
+        ("a registry by digest", |p| {
+            model(p).registry_uri = "oci://registry.example/credit@sha256:00ff".into()
+        }),
         ("a concrete model URI", |p| model(p).registry_uri = "models:/credit/7".into()),
         ("a model with the name of a stage", |p| model(p).registry_uri = "models:/production".into()),
         ("a first promotion", |p| {
@@ -363,7 +367,14 @@ fn not_every_oddity_is_a_problem() {
 #[test]
 fn an_empty_promotion_names_every_field_at_once() {
     let expected = [
-        "approval_request", "approvals", "challenger_comparison", "dataset", "explanations", "model_version", "profile", "slot",
+        "approval_request",
+        "approvals",
+        "challenger_comparison",
+        "dataset",
+        "explanations",
+        "model_version",
+        "profile",
+        "slot",
     ];
     assert_eq!(fields(&Promoted::default()), expected);
 }
@@ -442,7 +453,8 @@ fn an_evidence() -> impl Strategy<Value = EvidenceRef> {
     let media_type = prop_oneof!["text/html", "application/(json|parquet|vnd\\.x\\+json)", "image/png; q=1"];
     (uri, a_digest(), 1..1_000_000u64, media_type, any::<bool>(), "[a-z0-9]{0,8}").prop_map(
         |(uri, sha256, length, media_type, locked, version_id)| {
-            let mut reference = EvidenceRef { uri, sha256, length, media_type, version_id, ..evidence("x", "text/html") };
+            let mut reference =
+                EvidenceRef { uri, sha256, length, media_type, version_id, ..evidence("x", "text/html") };
             if locked {
                 let lock = reference.lock.as_mut().unwrap();
                 (lock.write_once, lock.retain_until) = ("compliance".into(), T0 * 2);
@@ -453,10 +465,12 @@ fn an_evidence() -> impl Strategy<Value = EvidenceRef> {
 }
 
 fn a_band_check() -> impl Strategy<Value = BandCheck> {
-    (name(), name(), -1.0..1.0f64, -1.0..1.0f64, 0.0..0.5f64).prop_map(|(metric, segment, candidate, incumbent, tolerance)| {
-        let within = (candidate - incumbent).abs() <= tolerance;
-        BandCheck { metric, segment, candidate, incumbent, tolerance, within }
-    })
+    (name(), name(), -1.0..1.0f64, -1.0..1.0f64, 0.0..0.5f64).prop_map(
+        |(metric, segment, candidate, incumbent, tolerance)| {
+            let within = (candidate - incumbent).abs() <= tolerance;
+            BandCheck { metric, segment, candidate, incumbent, tolerance, within }
+        },
+    )
 }
 
 type Names = (String, String, String, String, String, String, String, String);
@@ -472,8 +486,18 @@ pub fn a_promotion() -> impl Strategy<Value = Promoted> {
         prop::collection::vec((an_evidence(), prop::option::of(an_evidence()), a_digest()), 1..4),
     );
     let pieces = prop::collection::vec(an_evidence(), 8);
-    let rest = (1..=4i32, any::<bool>(), a_digest(), version(), 32..=64usize, any::<bool>(), any::<bool>(), any::<bool>());
-    (names, lists, pieces, rest).prop_map(|(names, lists, pieces, rest)| assemble(names, lists, &pieces, rest))
+    let rest = (
+        1..=4i32,
+        any::<bool>(),
+        a_digest(),
+        version(),
+        32..=64usize,
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    (names, lists, pieces, rest)
+        .prop_map(|(names, lists, pieces, rest)| assemble(names, lists, &pieces, rest))
 }
 
 type Comparators = Vec<(i32, Vec<u8>, String, String)>;
@@ -489,7 +513,16 @@ fn assemble(
         Explanations,
     ),
     pieces: &[EvidenceRef],
-    (role, region, artifact, version, dataset_len, with_copy, manifest, due): (i32, bool, Vec<u8>, String, usize, bool, bool, bool),
+    (role, region, artifact, version, dataset_len, with_copy, manifest, due): (
+        i32,
+        bool,
+        Vec<u8>,
+        String,
+        usize,
+        bool,
+        bool,
+        bool,
+    ),
 ) -> Promoted {
     let mut p = promoted("credit", 2, Some(1));
     let digest: Vec<u8> = artifact.iter().rev().cycle().take(dataset_len).copied().collect();
@@ -519,7 +552,12 @@ fn assemble(
     comparison(&mut p).metrics = Some(pieces[2].clone());
     comparison(&mut p).band_checks = band_checks;
     comparison(&mut p).comparators.extend(
-        others.into_iter().map(|(role, artifact_sha256, name, version)| Comparator { role, artifact_sha256, name, version }),
+        others.into_iter().map(|(role, artifact_sha256, name, version)| Comparator {
+            role,
+            artifact_sha256,
+            name,
+            version,
+        }),
     );
     request(&mut p).system = names.4;
     request(&mut p).id = names.5;
@@ -527,9 +565,11 @@ fn assemble(
         request(&mut p).due_at = 0;
     }
     form(&mut p).content = Some(pieces[3].clone());
-    let optional = |(i, required): (usize, bool)| FormQuestion { id: format!("q{i}"), text: names.6.clone(), required };
+    let optional =
+        |(i, required): (usize, bool)| FormQuestion { id: format!("q{i}"), text: names.6.clone(), required };
     form(&mut p).questions.extend(questions.iter().copied().enumerate().map(optional));
-    let answered: Vec<_> = form(&mut p).questions.iter().filter(|q| q.required).map(|q| q.id.clone()).collect();
+    let answered: Vec<_> =
+        form(&mut p).questions.iter().filter(|q| q.required).map(|q| q.id.clone()).collect();
     let first = approval(&mut p).clone();
     p.approvals = approvals
         .into_iter()
@@ -543,7 +583,8 @@ fn assemble(
             ..first.clone()
         })
         .collect();
-    dataset(&mut p).definition = Some(EvidenceRef { sha256: dataset(&mut p).definition_digest.clone(), ..pieces[4].clone() });
+    dataset(&mut p).definition =
+        Some(EvidenceRef { sha256: dataset(&mut p).definition_digest.clone(), ..pieces[4].clone() });
     if manifest {
         dataset(&mut p).strength = DatasetStrength::Manifest.into();
     }

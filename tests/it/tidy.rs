@@ -25,11 +25,24 @@ const USES: &[(&str, &[&str])] = &[
     ("projection", &["event", "ledger"]),
     ("admission", &["clock", "event", "evidence", "identity", "ledger", "log"]),
     // How it is asked; `node` wires everything together, and its services hold it.
-    ("api", &["admission", "config", "event", "evidence", "identity", "ledger", "node", "projection", "proof"]),
+    (
+        "api",
+        &["admission", "config", "event", "evidence", "identity", "ledger", "node", "projection", "proof"],
+    ),
     (
         "node",
         &[
-            "admission", "api", "clock", "config", "event", "evidence", "identity", "keyfile", "ledger", "log", "projection",
+            "admission",
+            "api",
+            "clock",
+            "config",
+            "event",
+            "evidence",
+            "identity",
+            "keyfile",
+            "ledger",
+            "log",
+            "projection",
         ],
     ),
     ("cli", &["api", "clock", "config", "event", "keyfile", "ledger", "log", "node", "proof"]),
@@ -141,8 +154,11 @@ fn modules_use_only_what_the_table_says() {
         }
     }
     for (own, allowed) in USES {
-        let unused = allowed.iter().filter(|module| real.get(*own).is_none_or(|used| !used.contains(**module)));
-        wrong.extend(unused.map(|module| format!("the table lets {own} use {module}, but it does not: take it out")));
+        let unused =
+            allowed.iter().filter(|module| real.get(*own).is_none_or(|used| !used.contains(**module)));
+        wrong.extend(
+            unused.map(|module| format!("the table lets {own} use {module}, but it does not: take it out")),
+        );
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -150,8 +166,24 @@ fn modules_use_only_what_the_table_says() {
 #[test]
 fn pure_modules_do_no_io() {
     let pure = ["src/event/", "src/proof/"];
-    let also = ["src/ledger/decide", "src/ledger/plan.rs", "src/ledger/state.rs", "src/ledger/keys.rs", "src/admission/draft.rs"];
-    let banned = ["tokio", "std::fs", "std::net", "std::time", "getrandom", "rocksdb", "std::env", "SystemTime", "Instant"];
+    let also = [
+        "src/ledger/decide",
+        "src/ledger/plan.rs",
+        "src/ledger/state.rs",
+        "src/ledger/keys.rs",
+        "src/admission/draft.rs",
+    ];
+    let banned = [
+        "tokio",
+        "std::fs",
+        "std::net",
+        "std::time",
+        "getrandom",
+        "rocksdb",
+        "std::env",
+        "SystemTime",
+        "Instant",
+    ];
     for (path, text) in files("src", &[".rs"]) {
         if pure.iter().chain(&also).any(|prefix| path.starts_with(prefix)) {
             let code = production(&text);
@@ -187,10 +219,17 @@ fn names_say_what_things_are() {
         let parts: Vec<_> = path.trim_end_matches(".rs").split('/').collect();
         assert!(!parts.iter().any(|part| banned(part)), "{path}: name it after what it is");
         for line in text.lines() {
-            let line = line.trim_start().trim_start_matches("pub ").trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ");
+            let line = line
+                .trim_start()
+                .trim_start_matches("pub ")
+                .trim_start_matches("pub(super) ")
+                .trim_start_matches("pub(crate) ");
             for keyword in ["mod ", "struct ", "enum ", "trait "] {
                 let Some(rest) = line.strip_prefix(keyword) else { continue };
-                let snake: String = word(rest).chars().flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] }).collect();
+                let snake: String = word(rest)
+                    .chars()
+                    .flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] })
+                    .collect();
                 assert!(!banned(&snake), "{path}: {}", line.trim());
             }
         }
@@ -201,7 +240,9 @@ fn names_say_what_things_are() {
 fn production_code_does_not_unwrap() {
     for (path, text) in files("src", &[".rs"]) {
         for (i, line) in production(&text).lines().enumerate() {
-            for banned in [".unwrap()", "todo!(", "unimplemented!(", "dbg!(", "unbounded_channel", "unbounded("] {
+            for banned in
+                [".unwrap()", "todo!(", "unimplemented!(", "dbg!(", "unbounded_channel", "unbounded("]
+            {
                 assert!(!line.contains(banned), "{path}:{}: {banned}", i + 1);
             }
         }
@@ -216,7 +257,9 @@ fn nothing_names_this_machine() {
     for dir in ["src", "proto", "tests", "examples"] {
         for (path, text) in files(dir, &[".rs", ".proto", ".json", ".py", ".sh", ".toml", ".md", ".yaml"]) {
             let own = path == "tests/it/tidy.rs";
-            for machine in homes.iter().copied().chain([here.as_str(), cargo_home.as_str()]).filter(|m| m.len() > 3) {
+            for machine in
+                homes.iter().copied().chain([here.as_str(), cargo_home.as_str()]).filter(|m| m.len() > 3)
+            {
                 assert!(own || !text.contains(machine), "{path} names {machine}");
             }
         }

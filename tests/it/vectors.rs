@@ -17,8 +17,8 @@ use promotion_ledger::{
         digest,
         model::role,
         proto::{
-            AdminAct, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, Sealed, SealedClaims, Slot, SlotRole, Statement,
-            body::Event,
+            AdminAct, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, Sealed, SealedClaims,
+            Slot, SlotRole, Statement, body::Event,
         },
     },
     identity::subjects::{StoreKeys, Subjects},
@@ -46,7 +46,8 @@ fn pin(name: &str, made: &Value) {
         fs::write(&path, text).expect("written");
         return;
     }
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}; UPDATE_VECTORS=1 writes it"));
+    let text = fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{name}: {error}; UPDATE_VECTORS=1 writes it"));
     let committed: Value = serde_json::from_str(&text).expect("JSON");
     let differences = differences("", &committed, made);
     assert!(
@@ -60,9 +61,12 @@ fn differences(path: &str, a: &Value, b: &Value) -> Vec<String> {
         (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
             left.iter().flat_map(|(key, a)| differences(&format!("{path}/{key}"), a, &b[key])).collect()
         }
-        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
-            left.iter().zip(right).enumerate().flat_map(|(i, (a, b))| differences(&format!("{path}/{i}"), a, b)).collect()
-        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => left
+            .iter()
+            .zip(right)
+            .enumerate()
+            .flat_map(|(i, (a, b))| differences(&format!("{path}/{i}"), a, b))
+            .collect(),
         _ if a == b => Vec::new(),
         _ => vec![format!("{path}: committed {a}, now {b}")],
     }
@@ -85,7 +89,10 @@ fn claims() -> SealedClaims {
         name: "Ada Ünal".into(),
         groups: vec!["model-risk".into(), "staff".into()],
         assertion: "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl".into(),
-        statements: vec![Statement { path: "approvals[0].answers.fair".into(), text: "Yes, in all segments.".into() }],
+        statements: vec![Statement {
+            path: "approvals[0].answers.fair".into(),
+            text: "Yes, in all segments.".into(),
+        }],
     }
 }
 
@@ -147,7 +154,8 @@ fn story() -> (Ledger, Vec<&'static str>) {
     let body = ledger.body(Event::Promoted(shadow));
     let by_added = seal_record(&body, 1, &ledger.pinned, &key(2));
     enter(&mut ledger, "promotion by the added key", by_added);
-    let record = ledger.record(ledger.admin(Kind::ClockReset, &ClockReset { from_seq: 9, time: T0 + 3 * SECOND }));
+    let record =
+        ledger.record(ledger.admin(Kind::ClockReset, &ClockReset { from_seq: 9, time: T0 + 3 * SECOND }));
     enter(&mut ledger, "clock reset", record);
     let compromised = KeyCompromised { key_id: bytes(id_of(&key(2))), from_seq: 11 };
     let record = ledger.record(ledger.admin(Kind::KeyCompromised, &compromised));
@@ -169,7 +177,9 @@ fn story() -> (Ledger, Vec<&'static str>) {
     let record = ledger.record(retired("credit", 1, "retire"));
     enter(&mut ledger, "retirement of entry 1", record);
     let retired_key = ledger.admin(Kind::KeyRetired, &KeyRetired { key_id: bytes(id_of(&observer())) });
-    let Event::KeyRetired(AdminAct { statement, mut signatures }) = retired_key.clone() else { unreachable!() };
+    let Event::KeyRetired(AdminAct { statement, mut signatures }) = retired_key.clone() else {
+        unreachable!()
+    };
     signatures.truncate(1);
     let record = ledger.record(Event::KeyRetired(AdminAct { statement, signatures }));
     enter(&mut ledger, "one signature: quorum", record);
@@ -211,9 +221,7 @@ fn records_and_headers() {
             })
         })
         .collect();
-    let named = |name: &str, key: &SigningKey| {
-        json!({ "name": name, "seed": hexed(key.to_bytes()), "public_key": hexed(public(key)), "key_id": hexed(id_of(key).0) })
-    };
+    let named = |name: &str, key: &SigningKey| json!({ "name": name, "seed": hexed(key.to_bytes()), "public_key": hexed(public(key)), "key_id": hexed(id_of(key).0) });
     let [a, b, c] = admins();
     let keys = [
         named("front door", &front_door()),
@@ -233,7 +241,9 @@ fn nodes(headers: &[[u8; 168]]) -> impl FnMut(u8, u64) -> Result<Digest, Infalli
     move |level, index| {
         let mut frontier = tree::Frontier::default();
         let from = (index << level) as usize;
-        headers[from..from + (1 << level)].iter().for_each(|header| frontier.push(tree::leaf_hash(header), |_, _, _| {}));
+        headers[from..from + (1 << level)]
+            .iter()
+            .for_each(|header| frontier.push(tree::leaf_hash(header), |_, _, _| {}));
         Ok(frontier.root())
     }
 }
@@ -257,9 +267,12 @@ fn tree_checkpoints_and_receipts() {
         }
     }
     let leaves: Vec<_> = headers.iter().map(|header| hexed(tree::leaf_hash(header).0)).collect();
-    pin("tree", &json!({
-        "leaf_hashes": leaves, "roots": roots, "inclusion": inclusion, "consistency": consistency,
-    }));
+    pin(
+        "tree",
+        &json!({
+            "leaf_hashes": leaves, "roots": roots, "inclusion": inclusion, "consistency": consistency,
+        }),
+    );
 
     let log = LogKey { origin: ORIGIN.into(), key: log_key().verifying_key() };
     let mut checkpoints = Vec::new();
@@ -276,9 +289,12 @@ fn tree_checkpoints_and_receipts() {
             receipts.push(json!({ "index": index, "size": size, "text": receipt.to_text() }));
         }
     }
-    pin("proofs", &json!({
-        "origin": ORIGIN, "log_seed": hexed(log_key().to_bytes()), "vkey": log.vkey(), "checkpoints": checkpoints, "receipts": receipts,
-    }));
+    pin(
+        "proofs",
+        &json!({
+            "origin": ORIGIN, "log_seed": hexed(log_key().to_bytes()), "vkey": log.vkey(), "checkpoints": checkpoints, "receipts": receipts,
+        }),
+    );
 }
 
 // --- digests and keys --------------------------------------------------------------------------------------
@@ -291,12 +307,17 @@ fn digests_and_keys() {
         Slot { role: 77, ..slot("a number without a name counts as 0") },
         Slot::default(),
     ];
-    let slot_json = |slot: &Slot| {
-        json!({ "model": slot.model, "environment": slot.environment, "region": slot.region, "role": slot.role })
-    };
-    let slot_digests: Vec<_> =
-        slots.iter().map(|slot| json!({ "slot": slot_json(slot), "digest": hexed(digest::slot(slot).0) })).collect();
-    let texts = [("mlflow://registry.example", "7", "jira", "RISK-7"), ("", "", "", ""), ("a", "bc", "d", "e"), ("ab", "c", "d", "e")];
+    let slot_json = |slot: &Slot| json!({ "model": slot.model, "environment": slot.environment, "region": slot.region, "role": slot.role });
+    let slot_digests: Vec<_> = slots
+        .iter()
+        .map(|slot| json!({ "slot": slot_json(slot), "digest": hexed(digest::slot(slot).0) }))
+        .collect();
+    let texts = [
+        ("mlflow://registry.example", "7", "jira", "RISK-7"),
+        ("", "", "", ""),
+        ("a", "bc", "d", "e"),
+        ("ab", "c", "d", "e"),
+    ];
     let promotion_keys: Vec<_> = texts
         .iter()
         .zip(slots.iter().cycle())
@@ -323,19 +344,26 @@ fn digests_and_keys() {
             json!({ "len": len, "record_digest": hexed(digest::record_digest(&value).0) })
         })
         .collect();
-    pin("digests", &json!({
-        "slots": slot_digests, "promotion_keys": promotion_keys, "request_keys": request_keys,
-        "record_digests": record_digests, "record_digests_note": "byte i of the value is i mod 251",
-    }));
+    pin(
+        "digests",
+        &json!({
+            "slots": slot_digests, "promotion_keys": promotion_keys, "request_keys": request_keys,
+            "record_digests": record_digests, "record_digests_note": "byte i of the value is i mod 251",
+        }),
+    );
 }
 
 #[test]
 fn kinds_outcomes_and_reasons() {
     let kinds: Vec<_> = Kind::ALL.iter().map(|kind| json!([kind.number(), kind.name()])).collect();
-    let outcomes: Vec<_> =
-        promotion_ledger::event::Outcome::ALL.iter().map(|outcome| json!([outcome.number(), outcome.name()])).collect();
-    let reasons: Vec<_> =
-        promotion_ledger::event::Reason::ALL.iter().map(|reason| json!([reason.number(), reason.name()])).collect();
+    let outcomes: Vec<_> = promotion_ledger::event::Outcome::ALL
+        .iter()
+        .map(|outcome| json!([outcome.number(), outcome.name()]))
+        .collect();
+    let reasons: Vec<_> = promotion_ledger::event::Reason::ALL
+        .iter()
+        .map(|reason| json!([reason.number(), reason.name()]))
+        .collect();
     pin("numbers", &json!({ "kinds": kinds, "outcomes": outcomes, "reasons": reasons }));
 }
 
@@ -357,7 +385,8 @@ fn sealed_items_and_subject_records() {
     let record = [&record_nonce[..], &wrapped].concat();
 
     let dir = tempfile::tempdir().unwrap();
-    let subjects = Subjects::open(dir.path(), StoreKeys { wrap: wrap.into(), lookup: lookup.into() }).unwrap();
+    let subjects =
+        Subjects::open(dir.path(), StoreKeys { wrap: wrap.into(), lookup: lookup.into() }).unwrap();
     let item = sealed(&ledger_id);
     let id = digest::subject_id(&SALT, ISSUER, SUBJECT);
     assert_eq!(subjects.unseal(&item, &ledger_id).unwrap(), None, "erased, or never there");
@@ -366,13 +395,16 @@ fn sealed_items_and_subject_records() {
     assert_eq!(subjects.existing(ISSUER, SUBJECT).unwrap().unwrap().id, id);
     assert_eq!(subjects.unseal(&item, &ledger_id).unwrap(), Some(claims()));
 
-    pin("sealed", &json!({
-        "ledger_id": hexed(ledger_id.0), "issuer": ISSUER, "subject": SUBJECT, "salt": hexed(SALT), "key": hexed(PERSON_KEY),
-        "plaintext": hexed(claims().encode_to_vec()),
-        "item": {
-            "subject_id": hexed(&item.subject_id), "nonce": hexed(&item.nonce), "ciphertext": hexed(&item.ciphertext),
-            "commitment": hexed(&item.commitment),
-        },
-        "subject_record": { "wrap_key": hexed(wrap), "lookup_key": hexed(lookup), "name": name, "record": hexed(&record) },
-    }));
+    pin(
+        "sealed",
+        &json!({
+            "ledger_id": hexed(ledger_id.0), "issuer": ISSUER, "subject": SUBJECT, "salt": hexed(SALT), "key": hexed(PERSON_KEY),
+            "plaintext": hexed(claims().encode_to_vec()),
+            "item": {
+                "subject_id": hexed(&item.subject_id), "nonce": hexed(&item.nonce), "ciphertext": hexed(&item.ciphertext),
+                "commitment": hexed(&item.commitment),
+            },
+            "subject_record": { "wrap_key": hexed(wrap), "lookup_key": hexed(lookup), "name": name, "record": hexed(&record) },
+        }),
+    );
 }
