@@ -12,8 +12,8 @@ use crate::{
         digest,
         promotion::{self, Problem, Problems},
         proto::{
-            AdminAct, Basis, Body, Person, Preconditions, Promoted, PromotionDraft, Receipt, SealedClaims,
-            Slot, body::Event,
+            AdminAct, Basis, Body, ComparatorRole, Person, Preconditions, Promoted, PromotionDraft, Receipt,
+            SealedClaims, Slot, body::Event,
         },
     },
     evidence::EvidenceStore,
@@ -277,10 +277,35 @@ impl Gateway {
                 (false, None) => {
                     return problem("is false, but nothing is current in this slot; say true".into());
                 }
-                _ => {}
+                (false, Some(seq)) => self.champion_is_current(promoted, seq)?,
+                (true, None) => {}
             }
         }
         Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at) })
+    }
+
+    /// Whether the comparison is with the slot's current model: until policies route such a mismatch, an approver who
+    /// saw another champion has not seen what would be replaced.
+    fn champion_is_current(&self, promoted: &Promoted, current: Seq) -> Result<(), Error> {
+        let record = self.ledger.store.record(current)?.and_then(|value| canonical::decode(&value).ok());
+        let Some(Event::Promoted(incumbent)) = record.and_then(|record| record.body.event) else {
+            return Err(Error::Unavailable(format!("entry {current} cannot be read")));
+        };
+        let artifact = incumbent.model_version.map(|model| model.artifact_sha256).unwrap_or_default();
+        let comparison = promoted.challenger_comparison.as_ref();
+        let champion = i32::from(ComparatorRole::Champion);
+        let compared = comparison.is_some_and(|c| {
+            c.comparators.iter().any(|c| c.role == champion && c.artifact_sha256 == artifact)
+        });
+        if compared {
+            return Ok(());
+        }
+        let current = hex::encode(artifact);
+        let field = "challenger_comparison.comparators".to_owned();
+        let description = format!(
+            "names another champion than the slot's current model (artefact {current}); compare with that one"
+        );
+        Err(Error::Precondition(Problem { field, description }))
     }
 
     /// Records an act of the administrators. The only call that a node with a wrong clock still takes.

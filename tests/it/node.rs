@@ -144,6 +144,13 @@ async fn what_is_incomplete_is_refused_with_all_problems_and_writes_nothing(log:
     let comparison = first_again.challenger_comparison.as_mut().expect("a comparison");
     (comparison.no_incumbent, comparison.comparators) = (true, Vec::new());
     assert_eq!(client.promote(first_again).await.expect_err("refused").code(), Code::FailedPrecondition);
+    // A comparison with another model than the current one.
+    let mut stale = client.draft(0, 1);
+    stale.challenger_comparison.as_mut().expect("a comparison").comparators[0].artifact_sha256 =
+        sha256(b"old").0.to_vec();
+    let status = client.promote(stale).await.expect_err("refused");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().starts_with("challenger_comparison.comparators"), "{}", status.message());
     // Evidence that is not what it says is not kept.
     let description =
         EvidenceDescription { sha256: sha256(b"one").0.to_vec(), length: 3, media_type: "text/plain".into() };
