@@ -145,7 +145,10 @@ impl Gateway {
         let slot = promoted.slot.clone().unwrap_or_default();
         let body = Body { event: Some(Event::Promoted(promoted)), ..Body::default() };
         match self.slot_for(&body, &slot) {
-            Err(Error::Precondition(problem)) if recorded_as.is_none() => problems.push(problem),
+            // As Promote answers: the state of the slot matters once the request itself is whole.
+            Err(Error::Precondition(problem)) if recorded_as.is_none() && problems.is_empty() => {
+                problems.push(problem)
+            }
             Err(Error::Precondition(_)) | Ok(_) => {}
             Err(other) => return Err(other),
         }
