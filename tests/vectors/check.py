@@ -256,6 +256,7 @@ def check_ledger(numbers):
         expected = entry["fields"]
         found = header_fields(header)
         check(f"{at}: header length", len(header), 168)
+        check(f"{at}: seq", expected["seq"], seq)
         # The header, from what the file says about it.
         refers_to = NONE if expected["refers_to"] is None else expected["refers_to"]
         made = struct.pack(
