@@ -44,6 +44,27 @@ def unhex(text):
     return bytes.fromhex(text)
 
 
+# --- numbers, section 7 --------------------------------------------------------------------------------------
+
+KINDS = """ledger_opened rules_activated key_added key_retired key_compromised issuer_listed issuer_keys
+policy_activated gate_mode_set clock_reset review_sealed approved declined changes_requested review_closed delegated
+condition_closed promoted rolled_back revoked retired break_glass undocumented attempt_refused evidence_finding
+store_probed tainted legal_hold_set legal_hold_released key_shredded registry_finding audit_finding""".split()
+OUTCOMES = "accepted duplicate refused malformed".split()
+MALFORMED = "none hole framing size canonical kind version key signature".split()
+REFUSED = """role conflict fork stale precondition idempotency_key genesis statement quorum admin_seq admin_act incomplete
+target""".split()
+
+
+def check_numbers():
+    data = load("numbers")
+    number = lambda names, start: [[start + i, name] for i, name in enumerate(names)]
+    check("kinds", data["kinds"], number(KINDS, 1))
+    check("outcomes", data["outcomes"], number(OUTCOMES, 1))
+    check("reasons", data["reasons"], number(MALFORMED, 0) + number(REFUSED, 100))
+    return data
+
+
 # --- digests, section 4 --------------------------------------------------------------------------------------
 
 
@@ -235,6 +256,7 @@ def check_ledger(numbers):
         expected = entry["fields"]
         found = header_fields(header)
         check(f"{at}: header length", len(header), 168)
+        check(f"{at}: seq", expected["seq"], seq)
         # The header, from what the file says about it.
         refers_to = NONE if expected["refers_to"] is None else expected["refers_to"]
         made = struct.pack(
@@ -249,6 +271,8 @@ def check_ledger(numbers):
         check(f"{at}: record_len", found["record_len"], len(value))
         check(f"{at}: link", link(header).hex(), entry["link"])
         if expected["outcome"] == "malformed":
+            absent = [expected["kind"], *(entry[name] for name in ("idempotency_key", "content", "content_digest"))]
+            check(f"{at}: nothing was read", absent, [None] * 4)
             check(f"{at}: malformed", (found["kind"], found["event_digest"], found["refers_to"]), (0, ZERO, NONE))
             check(f"{at}: recorded_at", found["recorded_at"], state["recorded_at"])
             check_malformed(at, expected["reason"], value, keys, ledger_id)
@@ -417,6 +441,10 @@ def climb(leaf, index, size, hashes):
 def check_tree(headers):
     data = load("tree")
     leaves = [leaf_hash(header) for header in headers]
+    sizes = range(1, len(leaves) + 1)
+    check("sizes", all(p["size"] in sizes for p in data["inclusion"]), True)
+    check("sizes", all(p["old"] in sizes and p["new"] in sizes for p in data["consistency"]), True)
+    check("roots", len(data["roots"]), len(leaves) + 1)
     check("leaf hashes", [leaf.hex() for leaf in leaves], data["leaf_hashes"])
     for size, expected in enumerate(data["roots"]):
         check(f"root of size {size}", root(leaves[:size]).hex(), expected)
@@ -522,9 +550,7 @@ def check_sealed():
 
 
 def main():
-    numbers = load("numbers")
-    check("kinds are numbered from 1 to 32", [number for number, _ in numbers["kinds"]], list(range(1, 33)))
-    headers = check_ledger(numbers)
+    headers = check_ledger(check_numbers())
     leaves = check_tree(headers)
     check_proofs(headers, leaves)
     check_digests()
