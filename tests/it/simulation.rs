@@ -349,6 +349,8 @@ fn drain(node: &mut Node, log: &Log, random: &mut Random) {
 
 /// Puts a valid RulesActivated{2} on the log, with records behind it, and returns its offset.
 fn activate_rules_2(log: &mut Log, random: &mut Random) -> Seq {
+    // A gap at the end becomes holes only when a later record arrives; without one the reference would lack them.
+    log.append(b"junk before the upgrade".to_vec());
     let mut reader = Node::new();
     drain(&mut reader, log, random);
     let Stored { state, look, headers, .. } = reader.synced;
