@@ -72,10 +72,9 @@ impl Filesystem {
         }
     }
 
-    /// Length of the bytes under a digest, after making sure that they have it.
-    fn checked_length(&self, sha256: &Digest) -> Result<Option<u64>, Error> {
-        let path = self.path(sha256);
-        let metadata = match fs::metadata(&path) {
+    /// The file under a digest, and whether this process has hashed it since it last changed. One system call.
+    fn fingerprint(&self, sha256: &Digest) -> Result<Option<(Fingerprint, bool)>, Error> {
+        let metadata = match fs::metadata(self.path(sha256)) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unavailable(error)),
@@ -86,11 +85,13 @@ impl Filesystem {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         };
-        if self.hashed().get(sha256) == Some(&fingerprint) {
-            return Ok(Some(metadata.len()));
-        }
+        Ok(Some((fingerprint, self.hashed().get(sha256) == Some(&fingerprint))))
+    }
+
+    /// Hashes a file and remembers that it has its digest.
+    fn hash(&self, sha256: &Digest, fingerprint: Fingerprint) -> Result<(), Error> {
         let mut hasher = Sha256::new();
-        let mut file = File::open(&path).map_err(unavailable)?;
+        let mut file = File::open(self.path(sha256)).map_err(unavailable)?;
         io::copy(&mut file, &mut HashWriter(&mut hasher)).map_err(unavailable)?;
         if Digest(hasher.finalize().into()) != *sha256 {
             return Err(Error::Damaged(*sha256));
@@ -100,7 +101,7 @@ impl Filesystem {
             hashed.clear();
         }
         hashed.insert(*sha256, fingerprint);
-        Ok(Some(metadata.len()))
+        Ok(())
     }
 
     fn hashed(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Fingerprint>> {
@@ -205,8 +206,12 @@ impl EvidenceStore for Filesystem {
     }
 
     async fn stat(&self, sha256: &Digest, now: Micros) -> Result<Option<Stored>, Error> {
-        let length = tokio::task::block_in_place(|| self.checked_length(sha256))?;
-        Ok(length.map(|length| self.stored(sha256, length, now)))
+        let Some((fingerprint, hashed)) = self.fingerprint(sha256)? else { return Ok(None) };
+        if !hashed {
+            // Handing the thread over costs more than everything else here, so only for what really takes long.
+            tokio::task::block_in_place(|| self.hash(sha256, fingerprint))?;
+        }
+        Ok(Some(self.stored(sha256, fingerprint.length, now)))
     }
 
     async fn read(&self, sha256: &Digest, offset: u64, max: usize) -> Result<Option<Vec<u8>>, Error> {

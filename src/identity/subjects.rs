@@ -147,6 +147,11 @@ impl Subjects {
         Ok(found)
     }
 
+    /// Whether a person's record is in memory.
+    pub fn is_cached(&self, issuer: &str, subject: &str) -> bool {
+        self.cache().contains_key(&(issuer.to_owned(), subject.to_owned()))
+    }
+
     /// The record of a person, if there is one. Creates nothing.
     ///
     /// # Errors

@@ -49,9 +49,12 @@ impl Inflight {
     /// [`Error`]; nothing was appended then.
     pub fn wait(&self, prepared: Prepared) -> Result<oneshot::Receiver<Header>, Error> {
         let mut waiting = self.lock();
-        waiting.retain(|_, call| !call.done.is_closed() || call.prepared.is_some());
         if waiting.len() >= self.max {
-            return Err(Error::Full);
+            // Callers that went away leave their place once the writer has their record.
+            waiting.retain(|_, call| !call.done.is_closed() || call.prepared.is_some());
+            if waiting.len() >= self.max {
+                return Err(Error::Full);
+            }
         }
         let digest = prepared.record_digest;
         if waiting.contains_key(&digest) {
