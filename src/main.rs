@@ -3,6 +3,11 @@
 
 use std::process::ExitCode;
 
+/// A node makes and drops some hundred small strings for each event, on several threads.
+#[cfg(feature = "node")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[cfg(feature = "node")]
 fn main() -> ExitCode {
     promotion_ledger::cli::run()

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -181,6 +181,7 @@ impl Node {
             key,
             clock: parts.clock,
             confirm_within: Duration::from_secs(config.limits.confirm_seconds),
+            clock_away: AtomicU64::new(0),
         });
         Ok(Self { ledger, gateway, workers, evidence, subjects, log: parts.log, writer })
     }

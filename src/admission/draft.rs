@@ -1,6 +1,6 @@
 //! What a caller states -> the event's fields. Pure: people and evidence arrive resolved.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use crate::{
     event::{
@@ -35,10 +35,10 @@ pub fn problems(draft: &PromotionDraft) -> Vec<Problem> {
     let request = draft.approval_request.as_ref().unwrap_or(&empty);
     if draft.approval_request.is_some() {
         for (i, person) in request.contributors.iter().enumerate() {
-            person_rules(&mut p, &format!("approval_request.contributors[{i}]"), Some(person));
+            person_rules(&mut p, format_args!("approval_request.contributors[{i}]"), Some(person));
         }
         for (i, person) in request.asked_people.iter().enumerate() {
-            person_rules(&mut p, &format!("approval_request.asked_people[{i}]"), Some(person));
+            person_rules(&mut p, format_args!("approval_request.asked_people[{i}]"), Some(person));
         }
         person_rules(&mut p, "approval_request.requested_by", request.requested_by.as_ref());
         person_rules(&mut p, "approval_request.triggered_by", request.triggered_by.as_ref());
@@ -46,95 +46,106 @@ pub fn problems(draft: &PromotionDraft) -> Vec<Problem> {
         p.add_some("approval_request.residual_risk", free_text_problem(&request.residual_risk));
     }
     for (i, approval) in draft.approvals.iter().enumerate() {
-        approval_rules(&mut p, &format!("approvals[{i}]"), approval);
+        approval_rules(&mut p, format_args!("approvals[{i}]"), approval);
     }
     p.into_sorted()
 }
 
 /// Rules for a person that a caller names.
-pub fn person_rules(p: &mut Problems, at: &str, person: Option<&Person>) {
+pub fn person_rules(p: &mut Problems, at: impl Display, person: Option<&Person>) {
     let Some(person) = person else {
         return p.add(at, "is missing");
     };
-    p.add_some(format!("{at}.issuer"), uri_problem(&person.issuer));
-    p.add_some(format!("{at}.subject"), name_problem(&person.subject));
+    p.add_some(format_args!("{at}.issuer"), uri_problem(&person.issuer));
+    p.add_some(format_args!("{at}.subject"), name_problem(&person.subject));
     if !person.name.is_empty() {
-        p.add_some(format!("{at}.name"), name_problem(&person.name));
+        p.add_some(format_args!("{at}.name"), name_problem(&person.name));
     }
 }
 
-fn approval_rules(p: &mut Problems, at: &str, approval: &ApprovalDraft) {
-    person_rules(p, &format!("{at}.approver"), approval.approver.as_ref());
+fn approval_rules(p: &mut Problems, at: impl Display, approval: &ApprovalDraft) {
+    person_rules(p, format_args!("{at}.approver"), approval.approver.as_ref());
     let person = approval.approver.clone().unwrap_or_default();
     p.add_some(
-        format!("{at}.assertion"),
+        format_args!("{at}.assertion"),
         assertion::problem(&approval.assertion, &person.issuer, &person.subject),
     );
     for (i, group) in approval.groups.iter().enumerate() {
-        p.add_some(format!("{at}.groups[{i}]"), name_problem(group));
+        p.add_some(format_args!("{at}.groups[{i}]"), name_problem(group));
     }
     for (i, group) in approval.matched_groups.iter().enumerate() {
         let member = approval.groups.contains(group);
         p.require(
             member,
-            format!("{at}.matched_groups[{i}]"),
-            format!("{group:?} is not among the approver's groups"),
+            format_args!("{at}.matched_groups[{i}]"),
+            format_args!("{group:?} is not among the approver's groups"),
         );
     }
     let mut seen = std::collections::BTreeSet::new();
     for (i, answer) in approval.answers.iter().enumerate() {
-        p.add_some(format!("{at}.answers[{i}].text"), free_text_problem(&answer.text));
-        p.require(seen.insert(&answer.question), format!("{at}.answers[{i}].question"), "is answered twice");
+        p.add_some(format_args!("{at}.answers[{i}].text"), free_text_problem(&answer.text));
+        p.require(seen.insert(&answer.question), format_args!("{at}.answers[{i}].question"), "is answered twice");
     }
 }
 
 /// The draft as an event: everybody by pseudonym, nothing personal in clear.
 ///
 /// `pseudonym` gives a person's subject_id. Routing says the highest tier: the seam for materiality.
-pub fn promoted(draft: &PromotionDraft, pseudonym: &impl Fn(&Identity) -> Vec<u8>) -> Promoted {
-    let reference = |person: &Person| PersonRef {
-        issuer: person.issuer.clone(),
-        subject_id: pseudonym(&identity(person)),
+pub fn promoted(draft: PromotionDraft, pseudonym: &impl Fn(&Identity) -> Vec<u8>) -> Promoted {
+    let reference = |person: Person| PersonRef {
+        subject_id: pseudonym(&identity(&person)),
+        issuer: person.issuer,
     };
-    let references = |people: &[Person]| people.iter().map(reference).collect::<Vec<_>>();
+    let references = |people: Vec<Person>| people.into_iter().map(reference).collect::<Vec<_>>();
     Promoted {
-        slot: draft.slot.clone(),
-        model_version: draft.model_version.clone(),
-        challenger_comparison: draft.challenger_comparison.clone(),
-        approval_request: draft.approval_request.as_ref().map(|request| ApprovalRequest {
-            system: request.system.clone(),
-            id: request.id.clone(),
-            requested_by: request.requested_by.as_ref().map(reference),
-            triggered_by: request.triggered_by.as_ref().map(reference),
-            contributors: references(&request.contributors),
-            asked_people: references(&request.asked_people),
-            asked_groups: request.asked_groups.clone(),
+        slot: draft.slot,
+        model_version: draft.model_version,
+        challenger_comparison: draft.challenger_comparison,
+        approval_request: draft.approval_request.map(|request| ApprovalRequest {
+            system: request.system,
+            id: request.id,
+            requested_by: request.requested_by.map(reference),
+            triggered_by: request.triggered_by.map(reference),
+            contributors: references(request.contributors),
+            asked_people: references(request.asked_people),
+            asked_groups: request.asked_groups,
             asked_at: request.asked_at,
             due_at: request.due_at,
-            form: request.form.clone(),
+            form: request.form,
         }),
-        approvals: draft.approvals.iter().map(|approval| approval_event(approval, &reference)).collect(),
-        explanations: draft.explanations.clone(),
-        dataset: draft.dataset.clone(),
-        profile: draft.profile.clone(),
+        approvals: draft.approvals.into_iter().map(|approval| approval_event(approval, &reference)).collect(),
+        explanations: draft.explanations,
+        dataset: draft.dataset,
+        profile: draft.profile,
         routing: Some(Routing { tier: TIER_HIGHEST.into(), engine: "built-in".into() }),
     }
 }
 
-fn approval_event(approval: &ApprovalDraft, reference: &impl Fn(&Person) -> PersonRef) -> Approval {
-    let answered = approval.answers.iter().filter(|answer| !answer.text.trim().is_empty());
+fn approval_event(approval: ApprovalDraft, reference: &impl Fn(Person) -> PersonRef) -> Approval {
+    let answered = approval.answers.into_iter().filter(|answer| !answer.text.trim().is_empty());
     Approval {
-        approver: approval.approver.as_ref().map(reference),
+        approver: approval.approver.map(reference),
         decided_at: approval.decided_at,
-        matched_groups: approval.matched_groups.clone(),
+        matched_groups: approval.matched_groups,
         groups_complete: approval.groups_complete,
         auth_time: approval.auth_time,
-        acr: approval.acr.clone(),
-        amr: approval.amr.clone(),
+        acr: approval.acr,
+        amr: approval.amr,
         assertion_sha256: sha256(approval.assertion.as_bytes()).0.to_vec(),
-        answered: answered.map(|answer| answer.question.clone()).collect(),
+        answered: answered.map(|answer| answer.question).collect(),
         verified_by: String::new(),
     }
+}
+
+/// Everybody in a promotion.
+pub fn people_mut(promoted: &mut Promoted) -> Vec<&mut PersonRef> {
+    let mut people = Vec::new();
+    if let Some(request) = &mut promoted.approval_request {
+        people.extend(request.requested_by.iter_mut().chain(&mut request.triggered_by));
+        people.extend(request.contributors.iter_mut().chain(&mut request.asked_people));
+    }
+    people.extend(promoted.approvals.iter_mut().filter_map(|approval| approval.approver.as_mut()));
+    people
 }
 
 /// What is sealed about each person of a draft.

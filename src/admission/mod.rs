@@ -5,7 +5,9 @@
 
 pub mod draft;
 pub mod gateway;
-mod slot_acts;
+pub mod promote;
+pub mod slot_acts;
+mod submit;
 
 use crate::event::promotion::Problem;
 

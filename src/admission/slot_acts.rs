@@ -2,10 +2,12 @@
 
 use crate::{
     event::{
-        Kind, Outcome, Seq, canonical, digest,
+        Kind, Outcome, Seq, canonical,
+        content::content_digest,
+        digest,
         promotion::{Problem, Problems},
         proto::{
-            Body, PersonRef, Preconditions, Receipt, Retired, Revoked, RolledBack, SealedClaims, Slot,
+            Body, Person, PersonRef, Preconditions, Receipt, Retired, Revoked, RolledBack, SealedClaims, Slot,
             Statement, body::Event,
         },
         text::{free_text_problem, name_problem},
@@ -15,8 +17,23 @@ use crate::{
 
 use super::{
     Error, draft,
-    gateway::{ATTEMPTS_MAX, Gateway, SlotAct},
+    gateway::{ATTEMPTS_MAX, Gateway},
 };
+
+/// Revoke, retire and roll back: which promotion, who, why.
+#[derive(Debug, Clone)]
+pub struct SlotAct {
+    /// seq of the Promoted entry.
+    pub promoted: Seq,
+    /// Who asks.
+    pub actor: Option<Person>,
+    /// Why, in words; sealed.
+    pub reason: String,
+    /// Chosen by the caller; retries repeat it.
+    pub request_id: String,
+    /// The slot, where the caller names it; must be the promotion's.
+    pub slot: Option<Slot>,
+}
 
 impl Gateway {
     /// Takes a promotion back for good.
@@ -81,14 +98,15 @@ impl Gateway {
             _ => Event::Retired(Retired { slot: some_slot, promoted_seq: seq, actor, request_id }),
         };
         let key = expected_key(&event).unwrap_or_default();
-        let body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
+        let mut body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
+        let content = content_digest(&body);
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(receipt) = self.recorded(&body)? {
+            if let Some(receipt) = self.recorded(&body, &content)? {
                 return Ok(receipt);
             }
-            let preconditions = Some(self.eligible(kind, seq, &slot)?);
-            let body = Body { preconditions, sealed: self.seal(claims.clone())?, ..body.clone() };
-            if let Some(receipt) = self.submit(body, &slot.model).await? {
+            body.preconditions = Some(self.eligible(kind, seq, &slot)?);
+            body.sealed = self.seal(claims.clone())?;
+            if let Some(receipt) = self.submit(&body, content, &slot.model).await? {
                 return Ok(receipt);
             }
         }

@@ -9,7 +9,8 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     admission::{
         draft::TIER_HIGHEST,
-        gateway::{Gateway, SlotAct},
+        gateway::Gateway,
+        slot_acts::SlotAct,
     },
     event::{
         Digest,

@@ -130,17 +130,21 @@ fn signed_bytes(tag: &[u8], ledger_id: &Digest, body: &[u8]) -> Vec<u8> {
     [tag, &ledger_id.0, body].concat()
 }
 
-/// Signs a body into a topic value. `ledger_id` is zero for genesis.
-pub fn seal_record(body: &Body, rules: u16, ledger_id: &Digest, key: &SigningKey) -> Vec<u8> {
+/// Signs a body. `ledger_id` is zero for genesis.
+pub fn sign_record(body: &Body, rules: u16, ledger_id: &Digest, key: &SigningKey) -> SignedRecord {
     let body = body.encode_to_vec();
     let signature = key.sign(&signed_bytes(TAG_RECORD_SIGNATURE, ledger_id, &body));
-    let envelope = SignedRecord {
+    SignedRecord {
         version: rules.into(),
         key_id: digest::key_id(&key.verifying_key()).0.to_vec(),
         signature: signature.to_bytes().to_vec(),
         body,
-    };
-    envelope.encode_to_vec()
+    }
+}
+
+/// Signs a body into a topic value. `ledger_id` is zero for genesis.
+pub fn seal_record(body: &Body, rules: u16, ledger_id: &Digest, key: &SigningKey) -> Vec<u8> {
+    sign_record(body, rules, ledger_id, key).encode_to_vec()
 }
 
 /// Whether a record's signature holds: Ed25519 verify_strict.

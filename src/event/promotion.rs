@@ -3,7 +3,7 @@
 //! One list of rules, used twice: admission shows every problem to the caller at once, and the writer refuses
 //! a record that has any (`refused(incomplete)`), so that no front door can let one through.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display};
 
 use super::{
     digest,
@@ -31,25 +31,26 @@ pub struct Problem {
     pub description: String,
 }
 
-/// Collects problems under a field path.
+/// Collects problems under a field path. Paths and descriptions are formatted only where a rule is broken, so that
+/// a whole promotion costs no allocation for them.
 #[derive(Default)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Notes a problem.
-    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(Problem { field: field.into(), description: description.into() });
+    pub fn add(&mut self, field: impl Display, description: impl Display) {
+        self.0.push(Problem { field: field.to_string(), description: description.to_string() });
     }
 
     /// Notes a problem if there is one.
-    pub fn add_some(&mut self, field: impl Into<String>, problem: Option<String>) {
+    pub fn add_some(&mut self, field: impl Display, problem: Option<String>) {
         if let Some(problem) = problem {
             self.add(field, problem);
         }
     }
 
     /// Notes a problem unless the rule holds.
-    pub fn require(&mut self, holds: bool, field: impl Into<String>, description: impl Into<String>) {
+    pub fn require(&mut self, holds: bool, field: impl Display, description: impl Display) {
         if !holds {
             self.add(field, description);
         }
@@ -75,8 +76,9 @@ pub fn promotion_key(promoted: &Promoted) -> Digest {
 /// Everything that is wrong with a promotion recorded at a time. Empty: all six fields are there and agree.
 pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
     let mut p = Problems::default();
-    let model = promoted.model_version.clone().unwrap_or_default();
-    let dataset = promoted.dataset.clone().unwrap_or_default();
+    let (no_model, no_dataset) = (ModelVersion::default(), Dataset::default());
+    let model = promoted.model_version.as_ref().unwrap_or(&no_model);
+    let dataset = promoted.dataset.as_ref().unwrap_or(&no_dataset);
     match &promoted.slot {
         Some(slot) => slot_rules(&mut p, "slot", slot),
         None => p.add("slot", "is missing; say for which model, environment, region and role this is"),
@@ -86,7 +88,7 @@ pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
         None => p.add("model_version", "is missing; a promotion needs all six fields"),
     }
     match &promoted.challenger_comparison {
-        Some(comparison) => challenger_comparison(&mut p, comparison, &model, &dataset),
+        Some(comparison) => challenger_comparison(&mut p, comparison, model, dataset),
         None => p.add("challenger_comparison", "is missing; a promotion needs all six fields"),
     }
     match &promoted.approval_request {
@@ -94,7 +96,7 @@ pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
         None => p.add("approval_request", "is missing; a promotion needs all six fields"),
     }
     approvals(&mut p, promoted, recorded_at);
-    explanations(&mut p, &promoted.explanations, &model, &dataset);
+    explanations(&mut p, &promoted.explanations, model, dataset);
     match &promoted.dataset {
         Some(dataset) => dataset_rules(&mut p, dataset),
         None => p.add("dataset", "is missing; a promotion needs all six fields"),
@@ -107,14 +109,14 @@ pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
 }
 
 /// Rules of a slot's names.
-pub fn slot_rules(p: &mut Problems, path: &str, slot: &Slot) {
-    p.add_some(format!("{path}.model"), name_problem(&slot.model));
-    p.add_some(format!("{path}.environment"), name_problem(&slot.environment));
+pub fn slot_rules(p: &mut Problems, path: impl Display, slot: &Slot) {
+    p.add_some(format_args!("{path}.model"), name_problem(&slot.model));
+    p.add_some(format_args!("{path}.environment"), name_problem(&slot.environment));
     if !slot.region.is_empty() {
-        p.add_some(format!("{path}.region"), name_problem(&slot.region));
+        p.add_some(format_args!("{path}.region"), name_problem(&slot.region));
     }
     let known = SlotRole::try_from(slot.role).is_ok_and(|role| role != SlotRole::Unspecified);
-    p.require(known, format!("{path}.role"), "is missing; one of champion, challenger, shadow, canary");
+    p.require(known, format_args!("{path}.role"), "is missing; one of champion, challenger, shadow, canary");
 }
 
 /// Whether a roll-back, revocation or retirement says who did it, and in which request.
@@ -125,30 +127,29 @@ pub fn actor_is_whole(actor: Option<&PersonRef>, request_id: &str) -> bool {
     p.into_sorted().is_empty()
 }
 
-fn sha256_rule(p: &mut Problems, field: impl Into<String>, bytes: &[u8]) {
-    let field = field.into();
+fn sha256_rule(p: &mut Problems, field: impl Display, bytes: &[u8]) {
     match bytes.len() {
         32 => {}
         0 => p.add(field, "is missing"),
-        n => p.add(field, format!("is {n} bytes; a SHA-256 has 32 (64 hexadecimal digits)")),
+        n => p.add(field, format_args!("is {n} bytes; a SHA-256 has 32 (64 hexadecimal digits)")),
     }
 }
 
-fn list_rule(p: &mut Problems, field: &str, len: usize) {
-    p.require(len <= LIST_LEN_MAX, field, format!("has {len} items; at most {LIST_LEN_MAX}"));
+fn list_rule(p: &mut Problems, field: impl Display, len: usize) {
+    p.require(len <= LIST_LEN_MAX, field, format_args!("has {len} items; at most {LIST_LEN_MAX}"));
 }
 
-fn evidence(p: &mut Problems, path: &str, reference: Option<&EvidenceRef>) {
+fn evidence(p: &mut Problems, path: impl Display, reference: Option<&EvidenceRef>) {
     let Some(reference) = reference else {
         return p.add(path, "is missing");
     };
-    p.add_some(format!("{path}.uri"), uri_problem(&reference.uri));
-    sha256_rule(p, format!("{path}.sha256"), &reference.sha256);
-    p.require(reference.length > 0, format!("{path}.length"), "is 0; evidence has bytes");
-    p.add_some(format!("{path}.media_type"), media_type_problem(&reference.media_type));
+    p.add_some(format_args!("{path}.uri"), uri_problem(&reference.uri));
+    sha256_rule(p, format_args!("{path}.sha256"), &reference.sha256);
+    p.require(reference.length > 0, format_args!("{path}.length"), "is 0; evidence has bytes");
+    p.add_some(format_args!("{path}.media_type"), media_type_problem(&reference.media_type));
     let proven =
         reference.lock.as_ref().is_some_and(|lock| matches!(lock.write_once.as_str(), "none" | "compliance"));
-    p.require(proven, format!("{path}.lock"), "is missing; the store was not asked for its lock");
+    p.require(proven, format_args!("{path}.lock"), "is missing; the store was not asked for its lock");
 }
 
 fn model_version(p: &mut Problems, model: &ModelVersion) {
@@ -175,26 +176,26 @@ fn challenger_comparison(
     let mut seen = BTreeSet::new();
     let mut champions = 0;
     for (i, comparator) in comparison.comparators.iter().enumerate() {
-        let at = format!("{path}.comparators[{i}]");
-        sha256_rule(p, format!("{at}.artifact_sha256"), &comparator.artifact_sha256);
-        p.add_some(format!("{at}.name"), name_problem(&comparator.name));
-        p.add_some(format!("{at}.version"), version_problem(&comparator.version));
+        let at = format_args!("{path}.comparators[{i}]");
+        sha256_rule(p, format_args!("{at}.artifact_sha256"), &comparator.artifact_sha256);
+        p.add_some(format_args!("{at}.name"), name_problem(&comparator.name));
+        p.add_some(format_args!("{at}.version"), version_problem(&comparator.version));
         match ComparatorRole::try_from(comparator.role) {
             Ok(ComparatorRole::Champion) => champions += 1,
             Ok(ComparatorRole::Challenger | ComparatorRole::Benchmark) => {}
-            _ => p.add(format!("{at}.role"), "is missing; one of champion, challenger, benchmark"),
+            _ => p.add(format_args!("{at}.role"), "is missing; one of champion, challenger, benchmark"),
         }
         let own =
             !comparator.artifact_sha256.is_empty() && comparator.artifact_sha256 == model.artifact_sha256;
         p.require(
             !own,
-            format!("{at}.artifact_sha256"),
+            format_args!("{at}.artifact_sha256"),
             "is the candidate itself; compare it with another model",
         );
         let new = seen.insert(&comparator.artifact_sha256);
-        p.require(new, format!("{at}.artifact_sha256"), "is listed twice");
+        p.require(new, format_args!("{at}.artifact_sha256"), "is listed twice");
     }
-    let at = format!("{path}.comparators");
+    let at = format_args!("{path}.comparators");
     match (comparison.no_incumbent, champions) {
         (true, 0) | (false, 1) => {}
         (true, _) => p.add(at, "names a champion although no_incumbent is true"),
@@ -205,27 +206,27 @@ fn challenger_comparison(
     evidence(p, "challenger_comparison.metrics", comparison.metrics.as_ref());
     computed_on(p, "challenger_comparison.computed_on", &comparison.computed_on, dataset);
     for (i, check) in comparison.band_checks.iter().enumerate() {
-        let at = format!("{path}.band_checks[{i}]");
-        p.add_some(format!("{at}.metric"), name_problem(&check.metric));
-        p.add_some(format!("{at}.segment"), name_problem(&check.segment));
+        let at = format_args!("{path}.band_checks[{i}]");
+        p.add_some(format_args!("{at}.metric"), name_problem(&check.metric));
+        p.add_some(format_args!("{at}.segment"), name_problem(&check.segment));
         let finite =
             [check.candidate, check.incumbent, check.tolerance].iter().all(|value| value.is_finite());
-        p.require(finite, at.clone(), "has a value that is not a finite number");
-        p.require(check.tolerance >= 0.0, format!("{at}.tolerance"), "is negative");
+        p.require(finite, at, "has a value that is not a finite number");
+        p.require(check.tolerance >= 0.0, format_args!("{at}.tolerance"), "is negative");
         let within = (check.candidate - check.incumbent).abs() <= check.tolerance;
         p.require(
             !finite || check.within == within,
-            format!("{at}.within"),
-            format!("says {}, but |candidate - incumbent| <= tolerance is {within}", check.within),
+            format_args!("{at}.within"),
+            format_args!("says {}, but |candidate - incumbent| <= tolerance is {within}", check.within),
         );
     }
 }
 
-fn computed_on(p: &mut Problems, field: &str, digest: &[u8], dataset: &Dataset) {
+fn computed_on(p: &mut Problems, field: impl Display, digest: &[u8], dataset: &Dataset) {
     let agrees = digest == dataset.digest;
     p.require(
         !digest.is_empty(),
-        field,
+        &field,
         "is missing; give the digest of the dataset that it was computed on",
     );
     p.require(
@@ -235,12 +236,12 @@ fn computed_on(p: &mut Problems, field: &str, digest: &[u8], dataset: &Dataset) 
     );
 }
 
-fn person(p: &mut Problems, field: &str, person: Option<&PersonRef>) {
+fn person(p: &mut Problems, field: impl Display, person: Option<&PersonRef>) {
     let Some(person) = person else {
         return p.add(field, "is missing");
     };
-    p.add_some(format!("{field}.issuer"), uri_problem(&person.issuer));
-    sha256_rule(p, format!("{field}.subject_id"), &person.subject_id);
+    p.add_some(format_args!("{field}.issuer"), uri_problem(&person.issuer));
+    sha256_rule(p, format_args!("{field}.subject_id"), &person.subject_id);
 }
 
 fn approval_request(p: &mut Problems, request: &ApprovalRequest, recorded_at: Micros) {
@@ -253,13 +254,13 @@ fn approval_request(p: &mut Problems, request: &ApprovalRequest, recorded_at: Mi
     list_rule(p, "approval_request.asked_people", request.asked_people.len());
     list_rule(p, "approval_request.asked_groups", request.asked_groups.len());
     for (i, contributor) in request.contributors.iter().enumerate() {
-        person(p, &format!("{path}.contributors[{i}]"), Some(contributor));
+        person(p, format_args!("{path}.contributors[{i}]"), Some(contributor));
     }
     for (i, asked) in request.asked_people.iter().enumerate() {
-        person(p, &format!("{path}.asked_people[{i}]"), Some(asked));
+        person(p, format_args!("{path}.asked_people[{i}]"), Some(asked));
     }
     for (i, group) in request.asked_groups.iter().enumerate() {
-        p.add_some(format!("{path}.asked_groups[{i}]"), name_problem(group));
+        p.add_some(format_args!("{path}.asked_groups[{i}]"), name_problem(group));
     }
     let asked = !request.asked_people.is_empty() || !request.asked_groups.is_empty();
     p.require(asked, "approval_request.asked_people", "nobody was asked; name people or groups");
@@ -280,21 +281,21 @@ fn approval_request(p: &mut Problems, request: &ApprovalRequest, recorded_at: Mi
     );
     let mut ids = BTreeSet::new();
     for (i, question) in form.questions.iter().enumerate() {
-        let at = format!("{path}.form.questions[{i}]");
-        p.add_some(format!("{at}.id"), name_problem(&question.id));
-        p.add_some(format!("{at}.text"), super::text::free_text_problem(&question.text));
-        p.require(ids.insert(&question.id), format!("{at}.id"), "is listed twice");
+        let at = format_args!("{path}.form.questions[{i}]");
+        p.add_some(format_args!("{at}.id"), name_problem(&question.id));
+        p.add_some(format_args!("{at}.text"), super::text::free_text_problem(&question.text));
+        p.require(ids.insert(&question.id), format_args!("{at}.id"), "is listed twice");
     }
 }
 
-fn past(p: &mut Problems, field: impl Into<String>, time: Micros, recorded_at: Micros) {
-    let field = field.into();
-    p.require(time > 0, field.clone(), "is missing");
+fn past(p: &mut Problems, field: impl Display, time: Micros, recorded_at: Micros) {
+    p.require(time > 0, &field, "is missing");
     p.require(time <= recorded_at.saturating_add(CLOCK_SKEW_MAX), field, "lies in the future");
 }
 
 fn approvals(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
-    let request = promoted.approval_request.clone().unwrap_or_default();
+    let none = ApprovalRequest::default();
+    let request = promoted.approval_request.as_ref().unwrap_or(&none);
     let required = "approvals";
     p.require(
         !promoted.approvals.is_empty(),
@@ -306,60 +307,60 @@ fn approvals(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
         request.requested_by.iter().chain(&request.triggered_by).chain(&request.contributors).collect();
     let mut seen = BTreeSet::new();
     for (i, approval) in promoted.approvals.iter().enumerate() {
-        let at = format!("approvals[{i}]");
-        approval_rules(p, &at, approval, &request, recorded_at);
+        let at = format_args!("approvals[{i}]");
+        approval_rules(p, at, approval, request, recorded_at);
         let Some(approver) = &approval.approver else { continue };
         let independent = !involved.iter().any(|person| person.subject_id == approver.subject_id);
         p.require(
             independent,
-            format!("{at}.approver"),
+            format_args!("{at}.approver"),
             "requested, triggered or contributed to this promotion; somebody else must approve it",
         );
-        p.require(seen.insert(&approver.subject_id), format!("{at}.approver"), "approves twice");
+        p.require(seen.insert(&approver.subject_id), format_args!("{at}.approver"), "approves twice");
     }
 }
 
 fn approval_rules(
     p: &mut Problems,
-    at: &str,
+    at: impl Display,
     approval: &Approval,
     request: &ApprovalRequest,
     recorded_at: Micros,
 ) {
-    person(p, &format!("{at}.approver"), approval.approver.as_ref());
-    past(p, format!("{at}.decided_at"), approval.decided_at, recorded_at);
-    past(p, format!("{at}.auth_time"), approval.auth_time, recorded_at);
+    person(p, format_args!("{at}.approver"), approval.approver.as_ref());
+    past(p, format_args!("{at}.decided_at"), approval.decided_at, recorded_at);
+    past(p, format_args!("{at}.auth_time"), approval.auth_time, recorded_at);
     let asked_first = approval.decided_at >= request.asked_at;
-    p.require(asked_first, format!("{at}.decided_at"), "lies before approval_request.asked_at");
+    p.require(asked_first, format_args!("{at}.decided_at"), "lies before approval_request.asked_at");
     let login_first = approval.auth_time <= approval.decided_at.saturating_add(CLOCK_SKEW_MAX);
-    p.require(login_first, format!("{at}.auth_time"), "lies after decided_at");
-    p.add_some(format!("{at}.acr"), name_problem(&approval.acr));
-    list_rule(p, &format!("{at}.amr"), approval.amr.len());
+    p.require(login_first, format_args!("{at}.auth_time"), "lies after decided_at");
+    p.add_some(format_args!("{at}.acr"), name_problem(&approval.acr));
+    list_rule(p, format_args!("{at}.amr"), approval.amr.len());
     for (i, method) in approval.amr.iter().enumerate() {
-        p.add_some(format!("{at}.amr[{i}]"), name_problem(method));
+        p.add_some(format_args!("{at}.amr[{i}]"), name_problem(method));
     }
-    list_rule(p, &format!("{at}.matched_groups"), approval.matched_groups.len());
+    list_rule(p, format_args!("{at}.matched_groups"), approval.matched_groups.len());
     for (i, group) in approval.matched_groups.iter().enumerate() {
-        p.add_some(format!("{at}.matched_groups[{i}]"), name_problem(group));
+        p.add_some(format_args!("{at}.matched_groups[{i}]"), name_problem(group));
     }
     p.require(
         approval.groups_complete,
-        format!("{at}.groups_complete"),
+        format_args!("{at}.groups_complete"),
         "is false: the identity provider left groups out, so membership is not proven",
     );
-    sha256_rule(p, format!("{at}.assertion_sha256"), &approval.assertion_sha256);
+    sha256_rule(p, format_args!("{at}.assertion_sha256"), &approval.assertion_sha256);
     let questions = request.form.as_ref().map_or(&[][..], |form| &form.questions);
     for question in questions.iter().filter(|question| question.required) {
         let answered = approval.answered.contains(&question.id);
         p.require(
             answered,
-            format!("{at}.answers"),
-            format!("the required question {:?} is not answered", question.id),
+            format_args!("{at}.answers"),
+            format_args!("the required question {:?} is not answered", question.id),
         );
     }
     for id in &approval.answered {
         let known = questions.iter().any(|question| question.id == *id);
-        p.require(known, format!("{at}.answers"), format!("{id:?} is not a question of the form"));
+        p.require(known, format_args!("{at}.answers"), format_args!("{id:?} is not a question of the form"));
     }
 }
 
@@ -371,24 +372,24 @@ fn explanations(p: &mut Problems, explanations: &[Explanation], model: &ModelVer
     );
     list_rule(p, "explanations", explanations.len());
     for (i, explanation) in explanations.iter().enumerate() {
-        let at = format!("explanations[{i}]");
-        p.add_some(format!("{at}.kind"), name_problem(&explanation.kind));
-        p.add_some(format!("{at}.tool"), name_problem(&explanation.tool));
-        p.add_some(format!("{at}.tool_version"), name_problem(&explanation.tool_version));
-        evidence(p, &format!("{at}.content"), explanation.content.as_ref());
-        sha256_rule(p, format!("{at}.background_sha256"), &explanation.background_sha256);
+        let at = format_args!("explanations[{i}]");
+        p.add_some(format_args!("{at}.kind"), name_problem(&explanation.kind));
+        p.add_some(format_args!("{at}.tool"), name_problem(&explanation.tool));
+        p.add_some(format_args!("{at}.tool_version"), name_problem(&explanation.tool_version));
+        evidence(p, format_args!("{at}.content"), explanation.content.as_ref());
+        sha256_rule(p, format_args!("{at}.background_sha256"), &explanation.background_sha256);
         let own = explanation.explains == model.artifact_sha256;
         p.require(
             own && !explanation.explains.is_empty(),
-            format!("{at}.explains"),
+            format_args!("{at}.explains"),
             "is not the model version of field one; explain the model that is promoted",
         );
         match &explanation.sample_manifest {
             Some(manifest) => {
-                evidence(p, &format!("{at}.sample_manifest"), Some(manifest));
-                sha256_rule(p, format!("{at}.computed_on"), &explanation.computed_on);
+                evidence(p, format_args!("{at}.sample_manifest"), Some(manifest));
+                sha256_rule(p, format_args!("{at}.computed_on"), &explanation.computed_on);
             }
-            None => computed_on(p, &format!("{at}.computed_on"), &explanation.computed_on, dataset),
+            None => computed_on(p, format_args!("{at}.computed_on"), &explanation.computed_on, dataset),
         }
     }
 }
@@ -398,7 +399,7 @@ fn dataset_rules(p: &mut Problems, dataset: &Dataset) {
     p.require(
         (32..=64).contains(&len),
         "dataset.digest",
-        format!("has {} bits; a content hash of 256 to 512 bits is needed", len * 8),
+        format_args!("has {} bits; a content hash of 256 to 512 bits is needed", len * 8),
     );
     let strength = DatasetStrength::try_from(dataset.strength).unwrap_or_default();
     let known = strength != DatasetStrength::Unspecified;

@@ -3,6 +3,9 @@
 //! Design section 3, rules 4 to 8. Nothing here reads a clock, a network or a configuration, so every node
 //! that sees the same topic decides the same.
 
+use ed25519_dalek::SigningKey;
+use prost::Message as _;
+
 use crate::{
     event::{
         Digest, Header, Kind, Micros, Outcome, Reason, Seq,
@@ -40,6 +43,8 @@ pub struct Prepared {
     pub event_digest: Digest,
     /// Content digest of the body; zero if malformed.
     pub content: Digest,
+    /// Whether the event by itself, without any state, has all that its kind needs.
+    pub whole: bool,
     /// Whether this process made the signature itself a moment ago; then it is not verified again.
     pub own: bool,
 }
@@ -48,18 +53,47 @@ impl Prepared {
     /// Reads a topic value.
     pub fn new(value: Vec<u8>) -> Self {
         let record = canonical::decode(&value);
-        let (event_digest, content) = match &record {
-            Ok(record) => (digest::sha256(&record.envelope.body), content_digest(&record.body)),
-            Err(_) => (Digest::ZERO, Digest::ZERO),
+        let (event_digest, content, whole) = match &record {
+            Ok(record) => {
+                let whole = is_whole(&record.body);
+                (digest::sha256(&record.envelope.body), content_digest(&record.body), whole)
+            }
+            Err(_) => (Digest::ZERO, Digest::ZERO, false),
         };
+        let record_digest = digest::record_digest(&value);
+        Self { value, record_digest, record, event_digest, content, whole, own: false }
+    }
+
+    /// Signs a body: the same as reading the value that this makes, without reading it.
+    ///
+    /// `content` is the body's content digest, `ledger_id` that of the ledger it is for.
+    pub fn sign(body: Body, content: Digest, rules: u16, ledger_id: &Digest, key: &SigningKey) -> Self {
+        let envelope = canonical::sign_record(&body, rules, ledger_id, key);
+        let value = envelope.encode_to_vec();
+        let kind = body.event.as_ref().map(canonical::kind_of).ok_or(Reason::Kind);
         Self {
             record_digest: digest::record_digest(&value),
             value,
-            record,
-            event_digest,
+            event_digest: digest::sha256(&envelope.body),
             content,
-            own: false,
+            whole: is_whole(&body),
+            record: kind.map(|kind| Record { envelope, body, kind }),
+            own: true,
         }
+    }
+}
+
+/// Whether an event by itself has all that its kind needs: rules that need no state.
+fn is_whole(body: &Body) -> bool {
+    let acted = |actor: &Option<PersonRef>, request_id: &str| {
+        promotion::actor_is_whole(actor.as_ref(), request_id)
+    };
+    match &body.event {
+        Some(Event::Promoted(promoted)) => promotion::problems(promoted, body.recorded_at).is_empty(),
+        Some(Event::RolledBack(e)) => acted(&e.actor, &e.request_id),
+        Some(Event::Revoked(e)) => acted(&e.actor, &e.request_id),
+        Some(Event::Retired(e)) => acted(&e.actor, &e.request_id),
+        _ => true,
     }
 }
 
@@ -239,27 +273,21 @@ fn judge<L: Lookup>(
     match event {
         Event::LedgerOpened(_) => Ok(Verdict::refused(Reason::Genesis)),
         Event::Promoted(promoted) => {
-            slots::promoted(state, look, body, promoted, changes).map_err(Halt::Lookup)
+            slots::promoted(state, look, prepared, body, promoted, changes).map_err(Halt::Lookup)
+        }
+        Event::RolledBack(_) | Event::Revoked(_) | Event::Retired(_) if !prepared.whole => {
+            Ok(Verdict::refused(Reason::Incomplete))
         }
         Event::RolledBack(e) => {
-            if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
-                return Ok(Verdict::refused(Reason::Incomplete));
-            }
             let target = Target { slot: e.slot.as_ref(), promoted: e.to_seq, becomes: Becomes::Current };
             slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         Event::Revoked(e) => {
-            if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
-                return Ok(Verdict::refused(Reason::Incomplete));
-            }
             let target =
                 Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Revoked };
             slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
         Event::Retired(e) => {
-            if !promotion::actor_is_whole(e.actor.as_ref(), &e.request_id) {
-                return Ok(Verdict::refused(Reason::Incomplete));
-            }
             let target =
                 Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
             slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Mutex};
 
 use tokio::sync::oneshot;
 
-use crate::event::{Digest, Header};
+use crate::event::{Digest, Header, Micros};
 
 use super::decide::Prepared;
 
@@ -19,7 +19,17 @@ pub struct Inflight {
 
 struct Waiting {
     prepared: Option<Prepared>,
-    done: oneshot::Sender<Header>,
+    appended_at: Option<Micros>,
+    done: oneshot::Sender<Confirmed>,
+}
+
+/// What a waiting call is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The synced entry.
+    pub header: Header,
+    /// The log's own time of the append, where it keeps one.
+    pub appended_at: Option<Micros>,
 }
 
 /// Why a call cannot wait.
@@ -47,7 +57,7 @@ impl Inflight {
     ///
     /// # Errors
     /// [`Error`]; nothing was appended then.
-    pub fn wait(&self, prepared: Prepared) -> Result<oneshot::Receiver<Header>, Error> {
+    pub fn wait(&self, prepared: Prepared) -> Result<oneshot::Receiver<Confirmed>, Error> {
         let mut waiting = self.lock();
         if waiting.len() >= self.max {
             // Callers that went away leave their place once the writer has their record.
@@ -61,7 +71,7 @@ impl Inflight {
             return Err(Error::Same);
         }
         let (done, result) = oneshot::channel();
-        waiting.insert(digest, Waiting { prepared: Some(Prepared { own: true, ..prepared }), done });
+        waiting.insert(digest, Waiting { prepared: Some(Prepared { own: true, ..prepared }), appended_at: None, done });
         Ok(result)
     }
 
@@ -71,8 +81,11 @@ impl Inflight {
     }
 
     /// The decoded form of a delivered value, if this process made it.
-    pub fn take_prepared(&self, digest: &Digest) -> Option<Prepared> {
-        self.lock().get_mut(digest)?.prepared.take()
+    pub fn take_prepared(&self, digest: &Digest, appended_at: Option<Micros>) -> Option<Prepared> {
+        let mut waiting = self.lock();
+        let call = waiting.get_mut(digest)?;
+        call.appended_at = call.appended_at.or(appended_at);
+        call.prepared.take()
     }
 
     /// Tells the waiting calls: these entries are synced.
@@ -81,7 +94,7 @@ impl Inflight {
         for header in headers {
             if let Some(call) = waiting.remove(&header.record_digest) {
                 // A caller that went away asks again and learns the truth from the idempotency key.
-                let _ = call.done.send(header.clone());
+                let _ = call.done.send(Confirmed { header: header.clone(), appended_at: call.appended_at });
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::{
 
 use super::{
     nodes::{LedgerNodes, RecentNodes},
+    recent::RecentEntries,
     state::State,
     store::{Error, Store},
     writer::Counters,
@@ -54,6 +55,8 @@ pub struct Ledger {
     pub pinned: Digest,
     /// Counters of the writer.
     pub counters: Counters,
+    /// Newest entries, decoded.
+    pub recent_entries: RecentEntries,
     pub(super) recent: RecentNodes,
     head: watch::Sender<Arc<Head>>,
 }
@@ -62,7 +65,7 @@ impl Ledger {
     /// A ledger at a synced head.
     pub fn new(store: Store, dir: PathBuf, pinned: Digest, head: Head) -> Self {
         let (head, _) = watch::channel(Arc::new(head));
-        Self { store, dir, pinned, counters: Counters::default(), recent: RecentNodes::default(), head }
+        Self { store, dir, pinned, counters: Counters::default(), recent_entries: RecentEntries::default(), recent: RecentNodes::default(), head }
     }
 
     /// The newest synced head.

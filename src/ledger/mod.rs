@@ -12,6 +12,7 @@ pub mod keys;
 pub mod ledger;
 pub mod nodes;
 pub mod plan;
+pub mod recent;
 pub mod recover;
 pub mod replay;
 pub mod rows;

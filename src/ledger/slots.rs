@@ -1,12 +1,12 @@
 //! Rules of promotions and of what changes a slot afterwards. Pure.
 
 use crate::event::{
-    Reason, Seq, digest, promotion,
+    Digest, Reason, Seq, digest,
     proto::{Body, Promoted, Slot},
 };
 
 use super::{
-    decide::{Changes, Verdict},
+    decide::{Changes, Prepared, Verdict},
     state::{Lookup, PromotionState, SlotState, State},
 };
 
@@ -20,6 +20,7 @@ fn slot_as_admitted(body: &Body, slot: Option<&SlotState>) -> bool {
 pub(super) fn promoted<L: Lookup>(
     state: &State,
     look: &L,
+    prepared: &Prepared,
     body: &Body,
     promoted: &Promoted,
     changes: &mut Changes,
@@ -32,12 +33,14 @@ pub(super) fn promoted<L: Lookup>(
     }
     let current = before.and_then(|slot| slot.current);
     let first = promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
-    if !promotion::problems(promoted, body.recorded_at).is_empty() || first != current.is_none() {
+    if !prepared.whole || first != current.is_none() {
         return Ok(Verdict::refused(Reason::Incomplete));
     }
     let seq = state.size();
     changes.slot = Some((slot, SlotState { current: Some(seq), changed_at: seq }));
-    changes.promotion = Some((seq, PromotionState { slot, revoked: false }));
+    let artifact = promoted.model_version.as_ref().and_then(|m| Digest::from_slice(&m.artifact_sha256));
+    let artifact = artifact.unwrap_or_default();
+    changes.promotion = Some((seq, PromotionState { slot, artifact, revoked: false }));
     Ok(Verdict::accepted(None))
 }
 

@@ -107,6 +107,8 @@ pub struct SlotState {
 pub struct PromotionState {
     /// Digest of its slot.
     pub slot: Digest,
+    /// SHA-256 of its artefact.
+    pub artifact: Digest,
     /// Whether it was revoked.
     pub revoked: bool,
 }

@@ -75,8 +75,6 @@ pub struct Counters {
     pub syncs: AtomicU64,
     /// Entries that they made durable.
     pub entries: AtomicU64,
-    /// The log's time of the newest delivery, microseconds; 0 if the log keeps none.
-    pub appended_at: AtomicU64,
     /// Offset after the newest delivery.
     pub delivered: AtomicU64,
 }
@@ -175,7 +173,8 @@ fn decide_loop(
         if let (Some(state), false) = (&state, set.entries.is_empty()) {
             ledger.store.write(&set, state)?;
             ledger.recent.add(&set);
-            let headers = set.entries.into_iter().map(|(decided, _)| decided.header).collect();
+            let headers = set.entries.iter().map(|(decided, _)| decided.header.clone()).collect();
+            ledger.recent_entries.add(set);
             if batches.send(Batch { state: state.clone(), headers }).is_err() {
                 return Ok(());
             }
@@ -190,7 +189,6 @@ fn decide_loop(
 fn note_delivery(ledger: &Ledger, deliveries: &[Delivery]) {
     if let Some(last) = deliveries.last() {
         ledger.counters.delivered.store(last.offset + 1, Ordering::Relaxed);
-        ledger.counters.appended_at.store(last.appended_at.unwrap_or(0), Ordering::Relaxed);
     }
 }
 
@@ -198,7 +196,7 @@ fn note_delivery(ledger: &Ledger, deliveries: &[Delivery]) {
 fn prepare(inflight: &Inflight, deliveries: Vec<Delivery>) -> Vec<Delivered> {
     let one = |delivery: Delivery| {
         let digest = crate::event::digest::record_digest(&delivery.value);
-        let own = inflight.take_prepared(&digest);
+        let own = inflight.take_prepared(&digest, delivery.appended_at);
         Delivered { offset: delivery.offset, prepared: own.unwrap_or_else(|| Prepared::new(delivery.value)) }
     };
     if deliveries.len() < 32 {

@@ -14,9 +14,11 @@ use rocksdb::Direction;
 use tokio::sync::watch;
 
 use crate::{
-    event::{Digest, Header, Outcome, Seq, canonical},
+    event::{Digest, Header, Outcome, Seq, canonical, header::HEADER_LEN},
     ledger::{
-        Ledger, rows,
+        Ledger,
+        recent::RecentEntry,
+        rows,
         store::{Error, Store},
     },
 };
@@ -96,7 +98,9 @@ fn follow(ledger: &Ledger, view: View, stop: &AtomicBool, cursor: &watch::Sender
             continue;
         }
         let to = to.min(from + BATCH_LEN_MAX);
-        match fold_range(&ledger.store, view, from, to) {
+        let recent = ledger.recent_entries.range(from, to);
+        let entries = recent.map_or_else(|| stored(&ledger.store, from, to), Ok);
+        match entries.and_then(|entries| fold_entries(&ledger.store, view, &entries, to)) {
             Ok(()) => {
                 cursor.send_replace(to);
             }
@@ -113,25 +117,34 @@ fn read_cursor(store: &Store, view: View) -> Result<u64, Error> {
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
 }
 
-/// Folds entries `[from, to)` into rows and moves the cursor, in one write.
-fn fold_range(store: &Store, view: View, from: Seq, to: Seq) -> Result<(), Error> {
-    let headers = store.headers(from, to)?;
-    let records = store.records(from, to)?;
+/// Entries `[from, to)` from the store.
+fn stored(store: &Store, from: Seq, to: Seq) -> Result<Vec<Arc<RecentEntry>>, Error> {
+    let read = |(bytes, value): (&[u8; HEADER_LEN], Vec<u8>)| {
+        let header = Header::decode(bytes).map_err(|error| Error::Row(error.to_string()))?;
+        let body = match header.outcome {
+            Outcome::Malformed => None,
+            _ => {
+                let record = canonical::decode(&value);
+                Some(record.map_err(|_| Error::Row(format!("records/{}", header.seq)))?.body)
+            }
+        };
+        Ok(Arc::new(RecentEntry { header, body }))
+    };
+    store.headers(from, to)?.iter().zip(store.records(from, to)?).map(read).collect()
+}
+
+/// Folds entries, which end before `to`, into rows and moves the cursor, in one write.
+fn fold_entries(store: &Store, view: View, entries: &[Arc<RecentEntry>], to: Seq) -> Result<(), Error> {
     let mut written = Vec::new();
     let mut newest: HashMap<Vec<u8>, SlotChange> = HashMap::new();
-    for (bytes, value) in headers.iter().zip(records) {
-        let header = Header::decode(bytes).map_err(|error| Error::Row(error.to_string()))?;
-        if header.outcome == Outcome::Malformed {
-            continue;
-        }
-        let Ok(record) = canonical::decode(&value) else {
-            return Err(Error::Row(format!("records/{}", header.seq)));
-        };
+    for entry in entries {
+        let header = &entry.header;
+        let (Some(body), true) = (&entry.body, header.outcome != Outcome::Malformed) else { continue };
         let before = |prefix: &[u8]| match newest.get(prefix) {
             Some(change) => Ok(Some(change.clone())),
             None => newest_change(store, prefix),
         };
-        for (key, row) in fold::fold(view, &header, &record.body, before)? {
+        for (key, row) in fold::fold(view, header, body, before)? {
             if let (View::History, Some(change)) = (view, rows::decode(&row)) {
                 let prefix = key.strip_suffix(&header.seq.to_be_bytes()).unwrap_or(&key).to_vec();
                 newest.insert(prefix, change);
@@ -162,7 +175,7 @@ pub fn fold_rest(store: &Store, size: u64) -> Result<(), Error> {
         let mut from = read_cursor(store, view)?;
         while from < size {
             let to = size.min(from + BATCH_LEN_MAX);
-            fold_range(store, view, from, to)?;
+            fold_entries(store, view, &stored(store, from, to)?, to)?;
             from = to;
         }
     }
@@ -179,7 +192,7 @@ pub fn rebuild(store: &Store, size: u64, mut progress: impl FnMut(View, u64)) ->
         let mut from = 0;
         while from < size {
             let to = size.min(from + BATCH_LEN_MAX);
-            fold_range(store, view, from, to)?;
+            fold_entries(store, view, &stored(store, from, to)?, to)?;
             progress(view, to);
             from = to;
         }

@@ -1,0 +1,203 @@
+//! Promotions: check -> look up -> name the people -> seal -> submit.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    event::{
+        Digest, Micros, Seq,
+        content::{self, content_digest},
+        digest,
+        promotion::{self, Problem, Problems},
+        proto::{Body, ComparatorRole, Preconditions, Promoted, PromotionDraft, Receipt, Slot, body::Event},
+    },
+    ledger::state::Lookup,
+};
+
+use super::{
+    Error,
+    draft::{self, Claims, Identity},
+    gateway::{ATTEMPTS_MAX, Gateway},
+};
+
+/// What a check finds, without writing anything.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+    /// The promotion key.
+    pub key: Digest,
+    /// The event that holds that key already.
+    pub recorded_as: Option<Seq>,
+}
+
+/// A draft as an event, with its evidence looked up and people by provisional pseudonyms.
+struct Examined {
+    promoted: Promoted,
+    claims: Claims,
+    problems: Vec<Problem>,
+}
+
+impl Gateway {
+    /// Records a promotion.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is written unless the call ended in [`Error::Unconfirmed`] or [`Error::Unavailable`].
+    pub async fn promote(&self, draft: PromotionDraft) -> Result<Receipt, Error> {
+        self.admitting()?;
+        let Examined { mut promoted, claims, problems } = self.examine(draft).await?;
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+        // Only a whole promotion makes subject records.
+        let real: BTreeMap<_, _> =
+            self.pseudonyms(&claims)?.into_iter().map(|(person, id)| (provisional(&person), id)).collect();
+        for person in draft::people_mut(&mut promoted) {
+            person.subject_id = real.get(&person.subject_id).cloned().unwrap_or_default();
+        }
+        let slot = promoted.slot.clone().unwrap_or_default();
+        let idempotency_key = promotion::promotion_key(&promoted).0.to_vec();
+        let mut body = Body { idempotency_key, event: Some(Event::Promoted(promoted)), ..Body::default() };
+        let content = content_digest(&body);
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(receipt) = self.recorded(&body, &content)? {
+                return Ok(receipt);
+            }
+            body.preconditions = Some(self.slot_for(&body, &slot)?);
+            body.sealed = self.seal(claims.clone())?;
+            if let Some(receipt) = self.submit(&body, content, &slot.model).await? {
+                return Ok(receipt);
+            }
+        }
+        Err(Error::Raced)
+    }
+
+    /// All problems of a promotion, and whether it is recorded already. Writes nothing, makes no subject record.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if evidence or ledger cannot be asked.
+    pub async fn check(&self, draft: PromotionDraft) -> Result<Checked, Error> {
+        let Examined { promoted, mut problems, .. } = self.examine(draft).await?;
+        let key = promotion::promotion_key(&promoted);
+        let recorded_as = self.ledger.store.bound(&key)?.map(|bound| bound.seq);
+        let slot = promoted.slot.clone().unwrap_or_default();
+        let body = Body { event: Some(Event::Promoted(promoted)), ..Body::default() };
+        match self.slot_for(&body, &slot) {
+            // As Promote answers: the state of the slot matters once the request itself is whole.
+            Err(Error::Precondition(problem)) if recorded_as.is_none() && problems.is_empty() => {
+                problems.push(problem)
+            }
+            Err(Error::Precondition(_)) | Ok(_) => {}
+            Err(other) => return Err(other),
+        }
+        Ok(Checked { problems, key, recorded_as })
+    }
+
+    /// The draft as an event, and everything that is wrong with it.
+    async fn examine(&self, draft: PromotionDraft) -> Result<Examined, Error> {
+        let now = self.clock.now();
+        let own_problems = draft::problems(&draft);
+        let claims = draft::claims(&draft);
+        let mut promoted = draft::promoted(draft, &provisional);
+        let mut problems = self.look_up_evidence(&mut promoted, now).await?;
+        let absent: Vec<_> = problems.iter().map(|problem| problem.field.clone()).collect();
+        let rules = own_problems.into_iter().chain(promotion::problems(&promoted, now));
+        // Evidence that is not there has no URI and no lock: that is one problem, not three.
+        problems.extend(
+            rules.filter(|problem| {
+                !absent.iter().any(|field| problem.field.starts_with(&format!("{field}.")))
+            }),
+        );
+        problems.sort();
+        problems.dedup();
+        Ok(Examined { promoted, claims, problems })
+    }
+
+    /// Fills in what the store says about every piece of evidence; problems where it is absent or another length.
+    async fn look_up_evidence(&self, promoted: &mut Promoted, now: Micros) -> Result<Vec<Problem>, Error> {
+        let paths: Vec<_> = content::evidence(promoted).into_iter().map(|(path, _)| path).collect();
+        let mut p = Problems::default();
+        for (path, reference) in paths.into_iter().zip(content::evidence_mut(promoted)) {
+            let Some(sha256) = Digest::from_slice(&reference.sha256) else { continue };
+            match self.evidence.stat(&sha256, now).await {
+                Ok(Some(stored)) => {
+                    let same = reference.length == 0 || reference.length == stored.length;
+                    p.require(
+                        same,
+                        format!("{path}.length"),
+                        format!("is {}, but the stored bytes have {}", reference.length, stored.length),
+                    );
+                    reference.uri = stored.uri;
+                    reference.version_id = stored.version_id;
+                    reference.length = stored.length;
+                    reference.lock = Some(stored.lock);
+                }
+                Ok(None) => {
+                    p.add(path, format!("no bytes with the SHA-256 {sha256} are stored; upload them first"))
+                }
+                Err(crate::evidence::Error::Damaged(_)) => {
+                    p.add(
+                        path,
+                        format!("the stored bytes no longer have the SHA-256 {sha256}; tell the operator"),
+                    );
+                }
+                Err(error) => return Err(Error::Unavailable(error.to_string())),
+            }
+        }
+        Ok(p.into_sorted())
+    }
+
+    /// The slot as it is now: what the writer will compare with.
+    fn slot_for(&self, body: &Body, slot: &Slot) -> Result<Preconditions, Error> {
+        let state = self.ledger.store.slot(&digest::slot(slot))?;
+        if let Some(Event::Promoted(promoted)) = &body.event {
+            let current = state.and_then(|state| state.current);
+            let first =
+                promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
+            let problem = |description: String| {
+                let field = "challenger_comparison.no_incumbent".to_owned();
+                Err(Error::Precondition(Problem { field, description }))
+            };
+            match (first, current) {
+                (true, Some(seq)) => {
+                    return problem(format!(
+                        "is true, but entry {seq} is current in this slot; compare with it"
+                    ));
+                }
+                (false, None) => {
+                    return problem("is false, but nothing is current in this slot; say true".into());
+                }
+                (false, Some(seq)) => self.champion_is_current(promoted, seq)?,
+                (true, None) => {}
+            }
+        }
+        Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at) })
+    }
+
+    /// Whether the comparison is with the slot's current model: until policies route such a mismatch, an approver who
+    /// saw another champion has not seen what would be replaced.
+    fn champion_is_current(&self, promoted: &Promoted, current: Seq) -> Result<(), Error> {
+        let Some(incumbent) = self.ledger.store.promotion(current)? else {
+            return Err(Error::Unavailable(format!("the state of entry {current} cannot be read")));
+        };
+        let artifact = incumbent.artifact.0;
+        let comparison = promoted.challenger_comparison.as_ref();
+        let champion = i32::from(ComparatorRole::Champion);
+        let compared = comparison.is_some_and(|c| {
+            c.comparators.iter().any(|c| c.role == champion && c.artifact_sha256 == artifact)
+        });
+        if compared {
+            return Ok(());
+        }
+        let current = hex::encode(artifact);
+        let field = "challenger_comparison.comparators".to_owned();
+        let description = format!(
+            "names another champion than the slot's current model (artefact {current}); compare with that one"
+        );
+        Err(Error::Precondition(Problem { field, description }))
+    }
+}
+
+/// Stands in for a pseudonym until a promotion is whole: distinct people stay distinct.
+fn provisional(person: &Identity) -> Vec<u8> {
+    digest::subject_id(&[0; 32], &person.0, &person.1).0.to_vec()
+}
