@@ -84,7 +84,11 @@ fn approval_rules(p: &mut Problems, at: impl Display, approval: &ApprovalDraft) 
     let mut seen = std::collections::BTreeSet::new();
     for (i, answer) in approval.answers.iter().enumerate() {
         p.add_some(format_args!("{at}.answers[{i}].text"), free_text_problem(&answer.text));
-        p.require(seen.insert(&answer.question), format_args!("{at}.answers[{i}].question"), "is answered twice");
+        p.require(
+            seen.insert(&answer.question),
+            format_args!("{at}.answers[{i}].question"),
+            "is answered twice",
+        );
     }
 }
 
@@ -92,10 +96,8 @@ fn approval_rules(p: &mut Problems, at: impl Display, approval: &ApprovalDraft) 
 ///
 /// `pseudonym` gives a person's subject_id. Routing says the highest tier: the seam for materiality.
 pub fn promoted(draft: PromotionDraft, pseudonym: &impl Fn(&Identity) -> Vec<u8>) -> Promoted {
-    let reference = |person: Person| PersonRef {
-        subject_id: pseudonym(&identity(&person)),
-        issuer: person.issuer,
-    };
+    let reference =
+        |person: Person| PersonRef { subject_id: pseudonym(&identity(&person)), issuer: person.issuer };
     let references = |people: Vec<Person>| people.into_iter().map(reference).collect::<Vec<_>>();
     Promoted {
         slot: draft.slot,

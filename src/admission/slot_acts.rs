@@ -7,8 +7,8 @@ use crate::{
         digest,
         promotion::{Problem, Problems},
         proto::{
-            Body, Person, PersonRef, Preconditions, Receipt, Retired, Revoked, RolledBack, SealedClaims, Slot,
-            Statement, body::Event,
+            Body, Person, PersonRef, Preconditions, Receipt, Retired, Revoked, RolledBack, SealedClaims,
+            Slot, Statement, body::Event,
         },
         text::{free_text_problem, name_problem},
     },

@@ -115,8 +115,7 @@ impl Gateway {
     /// clocks is wrong (design section 3, rule 8).
     fn compare_clocks(&self, recorded_at: Micros, appended_at: Option<Micros>) {
         let Some(appended_at) = appended_at else { return };
-        let away =
-            recorded_at.saturating_sub(appended_at).max(appended_at.saturating_sub(self.clock.now()));
+        let away = recorded_at.saturating_sub(appended_at).max(appended_at.saturating_sub(self.clock.now()));
         self.clock_away.store(away, Ordering::Relaxed);
     }
 

@@ -7,11 +7,7 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    admission::{
-        draft::TIER_HIGHEST,
-        gateway::Gateway,
-        slot_acts::SlotAct,
-    },
+    admission::{draft::TIER_HIGHEST, gateway::Gateway, slot_acts::SlotAct},
     event::{
         Digest,
         proto::{

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod header;
 pub mod json;
 pub mod model;
+mod problem;
 pub mod promotion;
 pub mod text;
 

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, fmt::Display};
 
+pub use super::problem::{Problem, Problems};
 use super::{
     digest,
     model::{Digest, Micros},
@@ -21,48 +22,6 @@ pub const PROFILE_LEN_MAX: u64 = 8 * 1024 * 1024;
 pub const LIST_LEN_MAX: usize = 64;
 /// How far a time in an event may lie after the event's own time: clocks of other systems.
 pub const CLOCK_SKEW_MAX: Micros = 60 * 1_000_000;
-
-/// One thing that is wrong, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Problem {
-    /// Path of the field, for instance `explanations[0].content.sha256`.
-    pub field: String,
-    /// What is wrong, in words.
-    pub description: String,
-}
-
-/// Collects problems under a field path. Paths and descriptions are formatted only where a rule is broken, so that
-/// a whole promotion costs no allocation for them.
-#[derive(Default)]
-pub struct Problems(Vec<Problem>);
-
-impl Problems {
-    /// Notes a problem.
-    pub fn add(&mut self, field: impl Display, description: impl Display) {
-        self.0.push(Problem { field: field.to_string(), description: description.to_string() });
-    }
-
-    /// Notes a problem if there is one.
-    pub fn add_some(&mut self, field: impl Display, problem: Option<String>) {
-        if let Some(problem) = problem {
-            self.add(field, problem);
-        }
-    }
-
-    /// Notes a problem unless the rule holds.
-    pub fn require(&mut self, holds: bool, field: impl Display, description: impl Display) {
-        if !holds {
-            self.add(field, description);
-        }
-    }
-
-    /// All problems, in field order, each once.
-    pub fn into_sorted(mut self) -> Vec<Problem> {
-        self.0.sort();
-        self.0.dedup();
-        self.0
-    }
-}
 
 /// The promotion key of a promotion.
 pub fn promotion_key(promoted: &Promoted) -> Digest {

@@ -12,6 +12,10 @@ pub fn name_problem(text: &str) -> Option<String> {
     if text.is_empty() {
         return Some("is missing".into());
     }
+    // Nearly every name: one pass over its bytes says that nothing below can be wrong.
+    if text.len() <= NAME_LEN_MAX && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return None;
+    }
     if text.chars().count() > NAME_LEN_MAX {
         return Some(format!("is longer than {NAME_LEN_MAX} characters"));
     }
@@ -35,7 +39,9 @@ pub fn free_text_problem(text: &str) -> Option<String> {
     if text.len() > FREE_TEXT_LEN_MAX {
         return Some(format!("is longer than {FREE_TEXT_LEN_MAX} bytes"));
     }
-    text.chars()
+    let plain = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+    let mut chars = if plain { "".chars() } else { text.chars() };
+    chars
         .find(|c| invisible(*c) && !matches!(c, '\n' | '\t' | '\r'))
         .map(|c| format!("contains the control character U+{:04X}; remove it", c as u32))
 }
@@ -48,7 +54,8 @@ pub fn uri_problem(text: &str) -> Option<String> {
     if text.len() > URI_LEN_MAX {
         return Some(format!("is longer than {URI_LEN_MAX} bytes"));
     }
-    if text.chars().any(|c| c.is_whitespace() || invisible(c)) {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic());
+    if !plain && text.chars().any(|c| c.is_whitespace() || invisible(c)) {
         return Some("contains white space or control characters".into());
     }
     let Some((scheme, rest)) = text.split_once(':') else {
@@ -121,6 +128,10 @@ const ALIASES: [&str; 19] = [
 pub fn version_problem(version: &str) -> Option<String> {
     if let Some(problem) = name_problem(version) {
         return Some(problem);
+    }
+    // A plain number, as most registries count.
+    if version.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
     }
     let lower = version.to_lowercase();
     let words: Vec<_> = lower.split(|c: char| !c.is_ascii_alphanumeric()).collect();

@@ -85,9 +85,8 @@ impl Prepared {
 
 /// Whether an event by itself has all that its kind needs: rules that need no state.
 fn is_whole(body: &Body) -> bool {
-    let acted = |actor: &Option<PersonRef>, request_id: &str| {
-        promotion::actor_is_whole(actor.as_ref(), request_id)
-    };
+    let acted =
+        |actor: &Option<PersonRef>, request_id: &str| promotion::actor_is_whole(actor.as_ref(), request_id);
     match &body.event {
         Some(Event::Promoted(promoted)) => promotion::problems(promoted, body.recorded_at).is_empty(),
         Some(Event::RolledBack(e)) => acted(&e.actor, &e.request_id),

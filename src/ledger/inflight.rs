@@ -71,7 +71,10 @@ impl Inflight {
             return Err(Error::Same);
         }
         let (done, result) = oneshot::channel();
-        waiting.insert(digest, Waiting { prepared: Some(Prepared { own: true, ..prepared }), appended_at: None, done });
+        waiting.insert(
+            digest,
+            Waiting { prepared: Some(Prepared { own: true, ..prepared }), appended_at: None, done },
+        );
         Ok(result)
     }
 

@@ -65,7 +65,15 @@ impl Ledger {
     /// A ledger at a synced head.
     pub fn new(store: Store, dir: PathBuf, pinned: Digest, head: Head) -> Self {
         let (head, _) = watch::channel(Arc::new(head));
-        Self { store, dir, pinned, counters: Counters::default(), recent_entries: RecentEntries::default(), recent: RecentNodes::default(), head }
+        Self {
+            store,
+            dir,
+            pinned,
+            counters: Counters::default(),
+            recent_entries: RecentEntries::default(),
+            recent: RecentNodes::default(),
+            head,
+        }
     }
 
     /// The newest synced head.

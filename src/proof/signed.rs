@@ -1,14 +1,15 @@
-//! What verification does off the serial path: event digest and signature of one record, on any thread.
+//! What verification does off the serial path: event digest, time and signature of one record, on any thread.
 
 use ed25519_dalek::VerifyingKey;
 
 use super::verify::{Fault, What};
-use crate::event::{Digest, KeyId, Seq, canonical, digest};
+use crate::event::{Digest, KeyId, Micros, Seq, canonical, digest};
 
 /// A record whose event digest and signature are checked off the serial path.
 pub(super) struct Job<'a> {
     pub(super) seq: Seq,
     pub(super) event_digest: Digest,
+    pub(super) recorded_at: Micros,
     pub(super) envelope: Envelope<'a>,
     pub(super) key: VerifyingKey,
     pub(super) key_id: KeyId,
@@ -24,6 +25,11 @@ impl Job<'_> {
             let (found, expected) = (self.event_digest.to_string(), found.to_string());
             return fault(What::Field { field: "event_digest", found, expected });
         }
+        let stated = recorded_at(self.envelope.body);
+        if stated != Some(self.recorded_at) {
+            let (found, expected) = (self.recorded_at.to_string(), stated.unwrap_or_default().to_string());
+            return fault(What::Field { field: "recorded_at", found, expected });
+        }
         let holds = || {
             canonical::signature_holds(
                 self.envelope.body,
@@ -34,6 +40,20 @@ impl Job<'_> {
         };
         if self.signature && !holds() { fault(What::Signature(self.key_id)) } else { None }
     }
+}
+
+/// `recorded_at` of a canonical body, whose fields stand in ascending order; 0 where it is left out.
+fn recorded_at(mut body: &[u8]) -> Option<Micros> {
+    use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+    const RECORDED_AT: u32 = 3;
+    while !body.is_empty() {
+        match decode_key(&mut body).ok()? {
+            (RECORDED_AT, WireType::Varint) => return decode_varint(&mut body).ok(),
+            (number, _) if number > RECORDED_AT => break,
+            (number, wire) => skip_field(wire, number, &mut body, DecodeContext::default()).ok()?,
+        }
+    }
+    Some(0)
 }
 
 /// The fields of a [`crate::event::proto::SignedRecord`], borrowed from its canonical bytes.

@@ -291,6 +291,7 @@ impl Verifier {
         Ok(Some(Job {
             seq: header.seq,
             event_digest: header.event_digest,
+            recorded_at: header.recorded_at,
             envelope,
             key,
             key_id,

@@ -118,6 +118,14 @@ impl Directory {
     }
 }
 
+/// The address in the line with which a node says where it listens.
+pub fn listening(line: &str) -> String {
+    let started: serde_json::Value =
+        serde_json::from_str(line).unwrap_or_else(|_| panic!("the node did not start: {line:?}"));
+    let address = started["listening"].as_str().unwrap_or_else(|| panic!("no address in {line}"));
+    format!("http://{address}")
+}
+
 /// A running node.
 pub struct Node {
     child: Child,
@@ -136,7 +144,10 @@ impl Node {
         let mut command = binary();
         command.args(["serve", "--listen", "127.0.0.1:0", "--format", "json", "--dir"]).arg(dir);
         command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary starts");
+        Self::started(command.spawn().expect("the binary starts"))
+    }
+
+    fn started(mut child: Child) -> Self {
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         stdout.read_line(&mut line).expect("the node's first line");
@@ -148,9 +159,12 @@ impl Node {
         std::thread::spawn(move || {
             BufReader::new(stderr).lines().map_while(Result::ok).for_each(|line| eprintln!("node: {line}"))
         });
-        let started: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
-        let address = started["listening"].as_str().unwrap_or_else(|| panic!("no address in {line}"));
-        Self { child, url: format!("http://{address}") }
+        Self::at(child, &line)
+    }
+
+    /// A process that runs a node, and the line with which the node said where it listens.
+    pub fn at(child: Child, line: &str) -> Self {
+        Self { child, url: listening(line) }
     }
 
     /// SIGKILL, and waits for the end.

@@ -340,15 +340,15 @@ async fn open_without_a_broker_is_unavailable_in_time() {
 // --- tests that kill their broker --------------------------------------------------------------------------------
 
 /// A broker for one test; stopped, by its process id, when the test ends.
-struct Broker {
+pub struct Broker {
     control: String,
     dir: PathBuf,
-    bootstrap: String,
+    pub bootstrap: String,
     _removed: tempfile::TempDir,
 }
 
 impl Broker {
-    fn start(control: String) -> Self {
+    pub fn start(control: String) -> Self {
         let removed = tempfile::tempdir().expect("a directory");
         let dir = removed.path().join("kafka");
         let mut broker = Self { control, dir, bootstrap: String::new(), _removed: removed };
@@ -359,7 +359,7 @@ impl Broker {
         broker
     }
 
-    fn run(&self, verb: &str) -> Output {
+    pub fn run(&self, verb: &str) -> Output {
         let output = Command::new(&self.control).arg(verb).arg(&self.dir).output().expect("kafka.sh runs");
         assert!(output.status.success(), "kafka.sh {verb}: {}", String::from_utf8_lossy(&output.stderr));
         output

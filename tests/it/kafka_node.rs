@@ -103,3 +103,36 @@ async fn a_foreign_or_recreated_topic_halts_the_node() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("the log ends at offset 1, but this node has 2 entries"), "{error}");
 }
+
+/// What the README shows: the topic is readable without any code of this project.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_python_consumer_reads_the_topic() {
+    let Some(log) = kafka("python_consumer") else { return };
+    let LogUnderTest::Kafka { bootstrap, topic } = log.clone() else { return };
+    let Ok(python) = std::env::var("KAFKA_PYTHON") else {
+        assert!(std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"), "KAFKA_PYTHON is not set");
+        eprintln!("SKIPPED a_plain_python_consumer_reads_the_topic: run it with `make test`");
+        return;
+    };
+    let dir = Directory::init(&log);
+    let node = Node::serve(&dir.path());
+    let client = node.client().await;
+    client.upload_all().await;
+    let receipt = client.promote(client.draft(0, 0)).await.expect("a receipt");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/read_topic.py");
+    let output = std::process::Command::new(python)
+        .args([script, "--bootstrap", &bootstrap, "--topic", &topic])
+        .output()
+        .expect("Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len() as u64, receipt.seq + 1);
+    let last = &lines[receipt.seq as usize];
+    assert_eq!(last["offset"], receipt.seq);
+    assert_eq!(last["event_digest"], hex::encode(&receipt.event_digest));
+    assert_eq!(last["headers"]["ce_id"], hex::encode(&receipt.idempotency_key));
+    assert_eq!(last["model"], "bench-test-0");
+    node.stop();
+}

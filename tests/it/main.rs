@@ -3,6 +3,7 @@
 #![cfg(feature = "node")]
 
 mod canonical;
+mod faults;
 mod harness;
 mod kafka_log;
 mod kafka_node;

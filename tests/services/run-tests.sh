@@ -12,6 +12,8 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/prom
 # Pinned: what the second computation of the test vectors imports.
 vector_packages=(blake3==1.0.11 cryptography==50.0.2)
 check=tests/vectors/check.py
+# Pinned: the plain consumer of python/read_topic.py.
+consumer_packages=(confluent-kafka==2.16.1)
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/promotion-ledger-tests.XXXXXX")
 failed=0
@@ -70,6 +72,20 @@ kafka() {
   part kafka "started: $KAFKA_BOOTSTRAP"
 }
 
+# A Python that can run python/read_topic.py, as KAFKA_PYTHON.
+consumer() {
+  local bin status=0
+  [ -n "${KAFKA_BOOTSTRAP-}" ] || return 0
+  bin=$("$services/venv.sh" consumer "${consumer_packages[@]}" 2>"$work/venv.log") || status=$?
+  if [ "$status" != 0 ]; then
+    cat "$work/venv.log" >&2
+    skip consumer "the plain Python consumer of the topic" "$(reason_in "$work/venv.log")"
+    return
+  fi
+  export KAFKA_PYTHON=$bin/python
+  part consumer "$("$KAFKA_PYTHON" --version)"
+}
+
 rust() {
   if cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$work/cargo-test.log"; then
     part "cargo test" ok
@@ -100,6 +116,7 @@ vectors() {
 }
 
 kafka
+consumer
 rust "$@"
 vectors
 

@@ -31,10 +31,12 @@ use crate::{
     node::Node,
 };
 
-use super::sample;
+use super::{bare, sample};
 
 /// Clients on one connection: below the server's limit of streams.
 const CLIENTS_PER_CONNECTION: usize = 64;
+/// How long bare gRPC is measured.
+const BARE_FOR: Duration = Duration::from_secs(2);
 /// Syncs in the measurement of the bare disk.
 const DISK_SYNCS: usize = 400;
 
@@ -83,6 +85,7 @@ pub async fn run(args: Args, format: Format) -> Result {
         None => Some(start(&args, dir.path()).await?),
     };
     let url = started.as_ref().map(|started| started.url.clone()).or(args.url.clone()).unwrap_or_default();
+    let bare = bare_grpc(&args).await?;
     let disk_before = disk(dir.path())?;
     let measured = drive(&url, &args).await?;
     let disk_after = disk(dir.path())?;
@@ -91,7 +94,7 @@ pub async fn run(args: Args, format: Format) -> Result {
         let _ = started.stop.send(());
         let _ = started.served.await;
     }
-    print(&args, &measured, disk_before, disk_after, format);
+    print(&args, &measured, bare, (disk_before, disk_after), format);
     Ok(if measured.errors == 0 { Exit::Ok } else { Exit::No })
 }
 
@@ -156,11 +159,7 @@ struct Measured {
 }
 
 async fn drive(url: &str, args: &Args) -> Result<Measured> {
-    let connections = args.clients.div_ceil(CLIENTS_PER_CONNECTION).max(1);
-    let mut channels = Vec::new();
-    for _ in 0..connections {
-        channels.push(connect(Some(url)).await?);
-    }
+    let channels = connections(url, args.clients).await?;
     let first = channels.first().cloned().ok_or_else(|| Failure::usage("--clients is 0"))?;
     let pieces = Arc::new(sample::evidence());
     for piece in pieces.iter() {
@@ -168,13 +167,43 @@ async fn drive(url: &str, args: &Args) -> Result<Measured> {
     }
     let mut auditor = AuditorServiceClient::new(first);
     let before = status(&mut auditor).await?;
+    let Loaded { events, errors, elapsed, latency, last, first_error } =
+        load(&channels, &pieces, args.clients, Duration::from_secs(args.seconds)).await?;
+    let after = status(&mut auditor).await?;
+    let record_len = match last {
+        Some(seq) => {
+            let request = GetEntryRequest { by: Some(By::Seq(seq)), unseal: false };
+            auditor.get_entry(request).await?.into_inner().entry.map_or(0, |entry| entry.record.len())
+        }
+        None => 0,
+    };
+    let (syncs, synced) = (after.syncs - before.syncs, after.entries_synced - before.entries_synced);
+    Ok(Measured { events, errors, elapsed, latency, syncs, synced, record_len, first_error })
+}
+
+struct Loaded {
+    events: u64,
+    errors: u64,
+    elapsed: Duration,
+    latency: Histogram<u64>,
+    last: Option<u64>,
+    first_error: Option<String>,
+}
+
+/// Clients that each wait for the answer before they send again.
+async fn load(
+    channels: &[Channel],
+    pieces: &Arc<[sample::Piece; 7]>,
+    count: usize,
+    during: Duration,
+) -> Result<Loaded> {
     let run = format!("{:x}", SystemClock.now() / 1000);
     let begin = Instant::now();
-    let until = begin + Duration::from_secs(args.seconds);
+    let until = begin + during;
     let clients: Vec<_> = channels
         .iter()
         .cycle()
-        .take(args.clients)
+        .take(count)
         .enumerate()
         .map(|(client, channel)| {
             tokio::spawn(one_client(channel.clone(), pieces.clone(), run.clone(), client, until))
@@ -195,16 +224,24 @@ async fn drive(url: &str, args: &Args) -> Result<Measured> {
         }
     }
     let elapsed = begin.elapsed();
-    let after = status(&mut auditor).await?;
-    let record_len = match last {
-        Some(seq) => {
-            let request = GetEntryRequest { by: Some(By::Seq(seq)), unseal: false };
-            auditor.get_entry(request).await?.into_inner().entry.map_or(0, |entry| entry.record.len())
-        }
-        None => 0,
-    };
-    let (syncs, synced) = (after.syncs - before.syncs, after.entries_synced - before.entries_synced);
-    Ok(Measured { events, errors, elapsed, latency, syncs, synced, record_len, first_error })
+    Ok(Loaded { events, errors, elapsed, latency, last, first_error })
+}
+
+/// Calls per second of the same load on a server that only answers.
+async fn bare_grpc(args: &Args) -> Result<f64> {
+    let url = bare::start().await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let channels = connections(&url, args.clients).await?;
+    let pieces = Arc::new(sample::evidence());
+    let loaded = load(&channels, &pieces, args.clients, BARE_FOR).await?;
+    Ok(loaded.events as f64 / loaded.elapsed.as_secs_f64())
+}
+
+async fn connections(url: &str, clients: usize) -> Result<Vec<Channel>> {
+    let mut channels = Vec::new();
+    for _ in 0..clients.div_ceil(CLIENTS_PER_CONNECTION).max(1) {
+        channels.push(connect(Some(url)).await?);
+    }
+    Ok(channels)
 }
 
 async fn status(auditor: &mut AuditorServiceClient<Channel>) -> Result<GetStatusResponse> {
@@ -260,7 +297,7 @@ async fn one_client(
     done
 }
 
-fn print(args: &Args, measured: &Measured, disk_before: u64, disk_after: u64, format: Format) {
+fn print(args: &Args, measured: &Measured, bare: f64, (disk_before, disk_after): (u64, u64), format: Format) {
     let rate = measured.events as f64 / measured.elapsed.as_secs_f64();
     let per_sync = measured.synced as f64 / (measured.syncs.max(1)) as f64;
     let p = |quantile: f64| measured.latency.value_at_quantile(quantile);
@@ -271,6 +308,7 @@ fn print(args: &Args, measured: &Measured, disk_before: u64, disk_after: u64, fo
             "seconds": measured.elapsed.as_secs_f64(), "events_per_second": rate, "record_bytes": measured.record_len,
             "latency_us": { "p50": p(0.5), "p99": p(0.99), "p99.9": p(0.999), "max": measured.latency.max() },
             "syncs": measured.syncs, "events_per_sync": per_sync,
+            "bare_grpc_per_second": bare,
             "fdatasync_p50_us": { "before": disk_before, "after": disk_after },
         })),
         Format::Text => {
@@ -290,6 +328,10 @@ fn print(args: &Args, measured: &Measured, disk_before: u64, disk_after: u64, fo
                 measured.latency.max()
             );
             println!("syncs        {}, {per_sync:.1} events in each", measured.syncs);
+            println!(
+                "bare gRPC    {bare:.0} calls/s of the same requests to a server that only answers: the ledger is at {:.0} %",
+                100.0 * rate / bare
+            );
             println!("bare disk    fdatasync p50 {disk_before} us before, {disk_after} us after");
             if measured.errors > 0 {
                 println!(

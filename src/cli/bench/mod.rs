@@ -1,5 +1,6 @@
-//! `bench`: drives a node over gRPC with whole six-field events and measures it beside the bare disk.
+//! `bench`: drives a node over gRPC with whole six-field events and measures it beside the bare disk and bare gRPC.
 
+mod bare;
 mod load;
 pub mod sample;
 

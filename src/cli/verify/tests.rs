@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     event::{
-        Kind, canonical, digest,
+        Header, Kind, canonical, digest,
         model::role,
         promotion,
         proto::{
@@ -17,7 +17,10 @@ use crate::{
         },
     },
     ledger::{decide::expected_key, state::State, writer},
-    proof::checkpoint::{self, Checkpoint},
+    proof::{
+        checkpoint::{self, Checkpoint},
+        verify::{self, StoredEntry, Verifier, What},
+    },
 };
 use prost::Message;
 
@@ -355,4 +358,23 @@ fn another_ledger_id_or_checkpoint_is_found() {
     };
     assert!(with(None, checkpoint(Digest([5; 32]), LOG)).unwrap().what.contains("at size 7"));
     assert!(with(None, checkpoint(Digest([5; 32]), ADMIN)).unwrap().what.contains("not signed"));
+}
+
+/// The last header has no successor whose link would tell: its time is compared with the record that it is for.
+#[test]
+fn a_time_that_is_not_the_records_is_found_without_a_successor() {
+    let dir = ledger();
+    let store = crate::ledger::store::Store::open_read_only(&dir.path().join("ledger")).unwrap();
+    let headers = store.headers(0, 301).unwrap();
+    let mut entries: Vec<_> = headers
+        .iter()
+        .zip(store.records(0, 301).unwrap())
+        .map(|(header, record)| StoredEntry { header: header.to_vec(), record })
+        .collect();
+    let mut header = Header::decode(&entries[300].header).unwrap();
+    header.recorded_at -= 1;
+    entries[300].header = header.encode().to_vec();
+    let fault = Verifier::new(verify::Depth::Hashes, None).push(&entries, 2).unwrap_err();
+    assert_eq!(fault.seq, 300);
+    assert!(matches!(fault.what, What::Field { field: "recorded_at", .. }), "{fault}");
 }
