@@ -167,5 +167,7 @@ pub(super) fn neutral(file: &File, model: Option<&str>) -> Inputs {
 }
 
 fn unchanged(change: &mut Difference, segment: &str, metric: &str) {
-    change.segments.entry(segment.into()).or_default().insert(metric.into(), Some(0.0));
+    let mut metrics = change.segments.get(segment).cloned().unwrap_or_default();
+    metrics.insert(metric.into(), Some(0.0));
+    change.segments.insert(segment.into(), metrics);
 }

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::profile::{ADVERSE_ACTION, Metrics, ModelProfile, Name, OVERALL};
+use super::{
+    profile::{ADVERSE_ACTION, Metrics, ModelProfile, OVERALL},
+    table::Table,
+};
 
 /// A population stability index from here on is a population shift: the convention of credit scoring, where
 /// below 0.1 is stable and 0.1 to 0.25 is watched.
@@ -63,14 +66,14 @@ pub struct Difference {
     /// Another id in the model inventory.
     pub inventory_changed: bool,
     /// Metrics over everything.
-    pub overall: BTreeMap<Name, Pair>,
+    pub overall: Table<Pair>,
     /// Population stability index of each feature that both have.
-    pub psi: BTreeMap<Name, f64>,
+    pub psi: Table<f64>,
     /// Another tier in the model-risk framework.
     pub risk_tier_changed: bool,
     /// Metrics by segment: candidate minus incumbent; null where only one of them has a value, absent where
     /// neither has.
-    pub segments: BTreeMap<Name, BTreeMap<Name, Option<f64>>>,
+    pub segments: Table<Table<Option<f64>>>,
     /// Dimensions that are new, gone or cut differently.
     pub segments_changed: Vec<String>,
     /// A new evaluation snapshot.
@@ -94,8 +97,8 @@ impl Difference {
     pub(super) fn between(
         earlier: &ModelProfile,
         candidate: &ModelProfile,
-        metrics: &BTreeMap<Name, Metrics>,
-        psi: BTreeMap<Name, f64>,
+        metrics: &Table<Metrics>,
+        psi: Table<f64>,
     ) -> Self {
         let (features_added, features_removed, features_retyped) =
             keys(&earlier.features, &candidate.features);
@@ -129,7 +132,7 @@ impl Difference {
 
     /// What can be said of a model that follows none: its metrics, and those of a model it was compared with.
     pub(super) fn of_first(candidate: &ModelProfile) -> Self {
-        let none = BTreeMap::new();
+        let none = Table::default();
         let metrics = candidate.incumbent.as_ref().map_or(&none, |incumbent| &incumbent.metrics);
         Self {
             overall: overall(&candidate.metrics, metrics),
@@ -218,57 +221,29 @@ fn moved(earlier: &BTreeMap<String, f64>, later: &BTreeMap<String, f64>) -> BTre
     new.into_iter().chain(gone).chain(other).map(moved).collect()
 }
 
-fn overall(candidate: &BTreeMap<Name, Metrics>, incumbent: &BTreeMap<Name, Metrics>) -> BTreeMap<Name, Pair> {
-    let none = Metrics::new();
+fn overall(candidate: &Table<Metrics>, incumbent: &Table<Metrics>) -> Table<Pair> {
+    let none = Metrics::default();
     let candidate = candidate.get(OVERALL).unwrap_or(&none);
     let incumbent = incumbent.get(OVERALL).unwrap_or(&none);
-    let names = candidate.keys().chain(incumbent.keys()).cloned();
-    names
-        .map(|name| {
-            let pair = Pair {
-                candidate: candidate.get(&name).copied().flatten(),
-                incumbent: incumbent.get(&name).copied().flatten(),
-            };
-            (name, pair)
-        })
-        .collect()
+    Table::joined(candidate, incumbent, |_, candidate, incumbent| {
+        Some(Pair { candidate: candidate.copied().flatten(), incumbent: incumbent.copied().flatten() })
+    })
 }
 
-/// Both maps are walked together, once: this is the largest part of a difference.
-fn segment_deltas(
-    candidate: &BTreeMap<Name, Metrics>,
-    incumbent: &BTreeMap<Name, Metrics>,
-) -> BTreeMap<Name, BTreeMap<Name, Option<f64>>> {
-    let none = Metrics::new();
-    let names = candidate.keys().chain(incumbent.keys().filter(|name| !candidate.contains_key(*name)));
-    names
-        .filter(|name| name.as_ref() != OVERALL)
-        .map(|name| {
-            let ours = candidate.get(name).unwrap_or(&none);
-            let theirs = incumbent.get(name).unwrap_or(&none);
-            (name.clone(), metric_deltas(ours, theirs))
-        })
-        .collect()
+fn segment_deltas(candidate: &Table<Metrics>, incumbent: &Table<Metrics>) -> Table<Table<Option<f64>>> {
+    let none = Metrics::default();
+    Table::joined(candidate, incumbent, |name, candidate, incumbent| {
+        let deltas = || metric_deltas(candidate.unwrap_or(&none), incumbent.unwrap_or(&none));
+        (name.as_ref() != OVERALL).then(deltas)
+    })
 }
 
-fn metric_deltas(ours: &Metrics, theirs: &Metrics) -> BTreeMap<Name, Option<f64>> {
-    let mut deltas = Vec::with_capacity(ours.len());
-    let (mut left, mut right) = (ours.iter().peekable(), theirs.iter().peekable());
-    loop {
-        let order = match (left.peek(), right.peek()) {
-            (None, None) => break,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-        };
-        let ours = if order.is_le() { left.next() } else { None };
-        let theirs = if order.is_ge() { right.next() } else { None };
-        let Some(name) = ours.or(theirs).map(|(name, _)| name.clone()) else { break };
-        match (ours.and_then(|(_, value)| *value), theirs.and_then(|(_, value)| *value)) {
-            (None, None) => {}
-            (Some(to), Some(from)) => deltas.push((name, delta(to, from))),
-            _ => deltas.push((name, None)),
+fn metric_deltas(candidate: &Metrics, incumbent: &Metrics) -> Table<Option<f64>> {
+    Table::joined(candidate, incumbent, |_, candidate, incumbent| {
+        match (candidate.copied().flatten(), incumbent.copied().flatten()) {
+            (None, None) => None,
+            (Some(to), Some(from)) => Some(delta(to, from)),
+            _ => Some(None),
         }
-    }
-    deltas.into_iter().collect()
+    })
 }

@@ -6,15 +6,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use cel::{
-    Env, Program,
+    Context, Env, Program,
     common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators},
     common::types::CelBool,
 };
 
 use super::{
     provenance::Group,
-    types::{Kind, Scope, VARIABLES, Variable, variable},
-    values::Variables,
+    types::{Kind, VARIABLES, Variable, variable},
 };
 
 /// Longest condition, bytes.
@@ -62,15 +61,10 @@ impl Condition {
     }
 
     /// Whether it holds; words if it cannot be decided.
-    pub(super) fn holds(&self, env: &Arc<Env>, scope: Scope) -> Result<bool, String> {
-        let variables = Variables::new(scope);
-        let context = variables.context(env);
-        let value =
-            cel::Value::resolve_val(self.program.expression(), &context).map_err(|e| e.to_string())?;
-        value
-            .downcast_ref::<CelBool>()
-            .map(|value| *value.inner())
-            .ok_or_else(|| "is neither true nor false".into())
+    pub(super) fn holds(&self, context: &Context) -> Result<bool, String> {
+        let value = cel::Value::resolve_val(self.program.expression(), context).map_err(|e| e.to_string())?;
+        let value = value.downcast_ref::<CelBool>().map(|value| *value.inner());
+        value.ok_or_else(|| "is neither true nor false".into())
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     change::Difference,
     profile::{ADVERSE_ACTION, Drift, ModelProfile, OVERALL},
     provenance::Provenance,
+    table::Table,
 };
 
 /// Largest encoded inputs, bytes: they travel inside a record.
@@ -283,12 +284,7 @@ fn previous_facts(previous: &Previous) -> PreviousFacts {
 
 /// Drift from an earlier promotion's snapshot. A measure from any other data says nothing about this change, so
 /// one from exactly these must be there.
-fn drift(
-    p: &mut Problems,
-    candidate: &ModelProfile,
-    earlier: &Previous,
-    whose: &str,
-) -> std::collections::BTreeMap<super::profile::Name, f64> {
+fn drift(p: &mut Problems, candidate: &ModelProfile, earlier: &Previous, whose: &str) -> Table<f64> {
     let against = &earlier.profile.snapshot_digest;
     let Some(Drift { psi, .. }) = candidate.drift.iter().find(|drift| drift.against == *against) else {
         p.add(
@@ -306,7 +302,7 @@ fn drift(
             format!("is null against {against}, but the earlier model has this feature"),
         );
     }
-    psi.iter().filter_map(|(feature, psi)| Some((feature.clone(), (*psi)?))).collect()
+    Table::joined(psi, psi, |_, psi, _| psi.copied().flatten())
 }
 
 fn same_digest(p: &mut Problems, key: &str, in_profile: &str, in_dataset: &[u8]) {

@@ -35,6 +35,7 @@ pub mod requirements;
 pub mod route;
 pub mod schema;
 mod structure;
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod types;

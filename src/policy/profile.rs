@@ -10,6 +10,7 @@ use crate::event::promotion::{PROFILE_LEN_MAX, Problem, Problems};
 use super::{
     document::{Json, Reader},
     profile_reading::read,
+    table::Table,
 };
 
 /// The use that fair-lending rules are about: declining people, or giving them worse terms.
@@ -20,7 +21,7 @@ pub const OVERALL: &str = "overall";
 /// A short text that is shared between a profile and what is derived from it.
 pub type Name = Arc<str>;
 /// Metrics of one segment; `None` where the segment is too small for the metric.
-pub type Metrics = BTreeMap<Name, Option<f64>>;
+pub type Metrics = Table<Option<f64>>;
 
 /// What a feature holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +70,7 @@ pub struct Drift {
     /// Digest of the data that the new snapshot was compared with, `sha256:…`.
     pub against: String,
     /// Population stability index of each feature; `None` for a feature that the other data do not have.
-    pub psi: BTreeMap<Name, Option<f64>>,
+    pub psi: Table<Option<f64>>,
 }
 
 /// The incumbent, scored on the candidate's snapshot.
@@ -78,7 +79,7 @@ pub struct Incumbent {
     /// `sha256:…` of the incumbent's artefact.
     pub artifact_sha256: String,
     /// Its metrics by segment.
-    pub metrics: BTreeMap<Name, Metrics>,
+    pub metrics: Table<Metrics>,
 }
 
 /// A model as its builder describes it.
@@ -105,7 +106,7 @@ pub struct ModelProfile {
     /// Id in the model inventory.
     pub inventory_id: String,
     /// Metrics by segment: `overall`, or `dimension:label`.
-    pub metrics: BTreeMap<Name, Metrics>,
+    pub metrics: Table<Metrics>,
     /// Name of the model, as its builder calls it.
     pub model_name: String,
     /// Version of the model, as its builder calls it.

@@ -8,6 +8,7 @@ use super::{
     calendar::days_between,
     document::{Json, Reader, names},
     profile::{Drift, FeatureType, Incumbent, Metrics, ModelProfile, Name, OVERALL, Scalar, Segmentation},
+    table::Table,
 };
 
 /// Reads everything before it asks whether anything is missing, so that all problems are noted.
@@ -48,9 +49,10 @@ pub(super) fn read(mut r: Reader) -> Option<ModelProfile> {
         r.finish();
         (days, rows)
     });
+    let mut known = Known::new();
     let path = r.at("metrics");
-    let metrics = r.take("metrics").and_then(|value| metrics(&path, value, r.problems()));
-    let incumbent = incumbent(&mut r);
+    let metrics = r.take("metrics").and_then(|value| metrics(&path, value, &mut known, r.problems()));
+    let incumbent = incumbent(&mut r, &mut known);
     r.finish_checks(&features, &population, &segments, &metrics, &incumbent);
     r.finish();
 
@@ -93,7 +95,7 @@ impl Reader<'_> {
         features: &Option<BTreeMap<String, FeatureType>>,
         population: &Option<PopulationParts>,
         segments: &Option<BTreeMap<String, Segmentation>>,
-        metrics: &Option<BTreeMap<Name, Metrics>>,
+        metrics: &Option<Table<Metrics>>,
         incumbent: &Option<Option<Incumbent>>,
     ) {
         if let (Some(features), Some((_, Some(drift)))) = (features, population) {
@@ -119,11 +121,7 @@ impl Reader<'_> {
 }
 
 /// Every declared segment has metrics, and every metric is of a declared segment.
-fn segment_coverage(
-    r: &mut Reader,
-    segments: &BTreeMap<String, Segmentation>,
-    metrics: &BTreeMap<Name, Metrics>,
-) {
+fn segment_coverage(r: &mut Reader, segments: &BTreeMap<String, Segmentation>, metrics: &Table<Metrics>) {
     if !metrics.contains_key(OVERALL) {
         r.problem("metrics.overall", "is missing");
     }
@@ -155,16 +153,16 @@ fn segment_coverage(
 }
 
 /// Candidate and incumbent were measured alike: same segments, same metrics.
-fn same_measures(r: &mut Reader, own: &BTreeMap<Name, Metrics>, theirs: &BTreeMap<Name, Metrics>) {
-    let missing = |from: &BTreeMap<Name, Metrics>, of: &BTreeMap<Name, Metrics>| -> Vec<String> {
+fn same_measures(r: &mut Reader, own: &Table<Metrics>, theirs: &Table<Metrics>) {
+    let missing = |from: &Table<Metrics>, of: &Table<Metrics>| -> Vec<String> {
         let mut names = Vec::new();
-        for (segment, metrics) in of {
+        for (segment, metrics) in of.iter() {
             match from.get(segment) {
                 None => names.push(format!("metrics.{segment}")),
                 Some(has) => names.extend(
                     metrics
                         .keys()
-                        .filter(|m| !has.contains_key(*m))
+                        .filter(|m| !has.contains_key(m))
                         .map(|m| format!("metrics.{segment}.{m}")),
                 ),
             }
@@ -297,7 +295,7 @@ fn drifts(r: &mut Reader, items: Vec<Json>) -> Vec<Drift> {
         let Some(mut drift) = Reader::new(path, item, r.problems()) else { continue };
         let against = drift.digest("against");
         let psi = drift.object("psi").map(|map| {
-            let mut psi = BTreeMap::new();
+            let mut psi = Table::default();
             for (feature, value) in map {
                 match value {
                     Json::Null => psi.insert(feature.into(), None),
@@ -318,10 +316,8 @@ fn drifts(r: &mut Reader, items: Vec<Json>) -> Vec<Drift> {
     read
 }
 
-fn metrics(path: &str, value: Json, problems: &mut Problems) -> Option<BTreeMap<Name, Metrics>> {
-    // One allocation for each name of a metric, however many segments there are.
-    let mut known: BTreeMap<String, Name> = BTreeMap::new();
-    let mut read = BTreeMap::new();
+fn metrics(path: &str, value: Json, known: &mut Known, problems: &mut Problems) -> Option<Table<Metrics>> {
+    let mut read = Table::default();
     for (segment, value) in Reader::new(path, value, problems)?.rest() {
         let at = format!("{path}.{segment}");
         let Some(mut r) = Reader::new(&at, value, problems) else { continue };
@@ -331,7 +327,7 @@ fn metrics(path: &str, value: Json, problems: &mut Problems) -> Option<BTreeMap<
                 "is not true or false; say whether the segment is too small to measure",
             );
         }
-        let mut metrics = Metrics::new();
+        let mut metrics = Metrics::default();
         for (metric, value) in r.rest() {
             let value = match value {
                 Json::Null => None,
@@ -342,18 +338,25 @@ fn metrics(path: &str, value: Json, problems: &mut Problems) -> Option<BTreeMap<
                 }
             };
             named(&mut r, &metric, &metric);
-            let name = known.entry(metric).or_insert_with_key(|metric| metric.as_str().into());
-            metrics.insert(name.clone(), value);
+            let name = name_of(known, &metric);
+            metrics.insert(name, value);
         }
         if metrics.is_empty() {
             problems.add(at, "is empty; a segment has metrics");
         }
-        read.insert(segment.into(), metrics);
+        read.insert(name_of(known, &segment), metrics);
     }
     Some(read)
 }
 
-fn incumbent(r: &mut Reader) -> Option<Option<Incumbent>> {
+/// One allocation for each name, however many segments and models have it.
+type Known = BTreeMap<String, Name>;
+
+fn name_of(known: &mut Known, name: &str) -> Name {
+    known.entry(name.to_owned()).or_insert_with(|| name.into()).clone()
+}
+
+fn incumbent(r: &mut Reader, known: &mut Known) -> Option<Option<Incumbent>> {
     let at = r.at("incumbent");
     match r.take("incumbent")? {
         Json::Null => Some(None),
@@ -362,7 +365,7 @@ fn incumbent(r: &mut Reader) -> Option<Option<Incumbent>> {
             let artifact_sha256 = incumbent.digest("artifact_sha256");
             let path = format!("{at}.metrics");
             let measured = incumbent.take("metrics");
-            let measured = measured.and_then(|value| metrics(&path, value, incumbent.problems()));
+            let measured = measured.and_then(|value| metrics(&path, value, known, incumbent.problems()));
             incumbent.finish();
             Some(Some(Incumbent { artifact_sha256: artifact_sha256?, metrics: measured? }))
         }

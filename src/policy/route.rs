@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{band, check::Policy, floor::floor, inputs::Inputs, types::Scope};
+use super::{band, check::Policy, floor::floor, inputs::Inputs, types::Scope, values::Variables};
 
 /// What routed: kept in every event, because another engine could read the same file differently.
 pub const ENGINE: &str = "cel 0.15 + promotion-ledger policy 1";
@@ -64,12 +64,13 @@ impl Policy {
         let in_band = standing
             .and_then(|standing| self.band(&standing.band))
             .is_some_and(|band| band::holds(band, &inputs.change));
-        let scope = Scope { inputs, in_band };
+        let variables = Variables::new(Scope { inputs, in_band });
+        let context = variables.context(self.environment());
         let mut matched = Vec::new();
         for rule in self.rules() {
             let holds = rule
                 .condition
-                .holds(self.environment(), scope)
+                .holds(&context)
                 .map_err(|message| Error::Evaluation { rule: rule.id.clone(), message })?;
             if holds {
                 matched.push(rule);

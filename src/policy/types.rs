@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::{
     change::{Difference, Moved, PSI_SHIFT, PSI_WATCH},
     inputs::Inputs,
-    profile::{Name, OVERALL},
+    profile::OVERALL,
     provenance::Group,
+    table::Table,
 };
 
 /// The type of a member.
@@ -59,7 +60,7 @@ pub(super) enum Cell<'a> {
     Double(f64),
     Text(&'a str),
     Names(Vec<&'a str>),
-    Psi(&'a BTreeMap<Name, f64>),
+    Psi(&'a Table<f64>),
     Deltas(&'a Difference),
     /// Metrics of one segment of a difference.
     Segment(&'a Difference, &'a str),
@@ -108,6 +109,12 @@ impl Variable {
             Read::Scope(read) => Some(read(scope)),
             Read::Difference(read) => self.difference.map(|difference| read(difference(scope))),
         }
+    }
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.name)
     }
 }
 
@@ -261,7 +268,7 @@ impl<'a> Cell<'a> {
             Self::Psi(psi) => psi.get(key).copied().map(Cell::Double),
             Self::Deltas(change) if key == OVERALL => Some(Cell::Segment(change, OVERALL)),
             Self::Deltas(change) => {
-                change.segments.get_key_value(key).map(|(name, _)| Cell::Segment(change, name))
+                change.segments.entry_of(key).map(|(name, _)| Cell::Segment(change, name))
             }
             Self::Segment(change, segment) => change.delta(segment, key).map(Cell::Double),
             Self::Candidate(change) => change.overall.get(key)?.candidate.map(Cell::Double),

@@ -10,14 +10,14 @@ use cel::{
     context::VariableResolver,
 };
 
-use super::types::{Cell, Scope, VARIABLES, Variable, variable};
+use super::types::{Cell, Scope, Variable, variable};
 
 static MAP: Type = MAP_TYPE;
 
 /// A variable, or a map inside one.
 #[derive(Debug, Clone)]
 enum View<'a> {
-    Variable(&'static str, Scope<'a>),
+    Variable(&'static Variable, Scope<'a>),
     Map(Cell<'a>),
 }
 
@@ -39,18 +39,15 @@ impl<'a> Variables<'a> {
 
 impl VariableResolver for Variables<'_> {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
-        let known = VARIABLES.iter().find(|variable| variable.name == name)?;
-        Some(CowVal::owned(View::Variable(known.name, self.0)))
+        let known = variable(name)?;
+        Some(CowVal::owned(View::Variable(known, self.0)))
     }
 }
 
 impl<'a> View<'a> {
     fn entry(&self, key: &str) -> Option<Cell<'a>> {
         match self {
-            Self::Variable(name, scope) => {
-                let known: &Variable = variable(name)?;
-                known.read(known.member(key)?, scope)
-            }
+            Self::Variable(known, scope) => known.read(known.member(key)?, scope),
             Self::Map(cell) => cell.entry(key),
         }
     }
