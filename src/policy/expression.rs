@@ -21,7 +21,7 @@ pub const CONDITION_LEN_MAX: usize = 2000;
 
 /// A condition that was checked.
 pub(super) struct Condition {
-    program: Program,
+    expression: IdedExpr,
     /// Parts of the profile that it reads.
     pub(super) reads: BTreeSet<Group>,
 }
@@ -57,14 +57,39 @@ impl Condition {
         let found = check.kind(program.expression());
         check.expect(program.expression(), found, Type::Is(Kind::Bool), "a condition");
         let Check { faults, reads, .. } = check;
-        if faults.is_empty() { Ok(Self { program, reads }) } else { Err(faults) }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut expression = program.expression().clone();
+        join_members(&mut expression);
+        Ok(Self { expression, reads })
     }
 
     /// Whether it holds; words if it cannot be decided.
     pub(super) fn holds(&self, context: &Context) -> Result<bool, String> {
-        let value = cel::Value::resolve_val(self.program.expression(), context).map_err(|e| e.to_string())?;
+        let value = cel::Value::resolve_val(&self.expression, context).map_err(|e| e.to_string())?;
         let value = value.downcast_ref::<CelBool>().map(|value| *value.inner());
         value.ok_or_else(|| "is neither true nor false".into())
+    }
+}
+
+/// Makes one name of a variable and its member, `change.in_band`. CEL would look for each part on its own,
+/// and make a value of the variable to take the member out of it.
+fn join_members(at: &mut IdedExpr) {
+    match &mut at.expr {
+        Expr::Select(select) => {
+            if let Expr::Ident(variable) = &select.operand.expr {
+                at.expr = Expr::Ident(format!("{variable}.{}", select.field));
+            } else {
+                join_members(&mut select.operand);
+            }
+        }
+        Expr::Call(call) => {
+            call.target.iter_mut().for_each(|target| join_members(target));
+            call.args.iter_mut().for_each(join_members);
+        }
+        Expr::List(list) => list.elements.iter_mut().for_each(join_members),
+        _ => {}
     }
 }
 

@@ -200,12 +200,12 @@ pub fn derive(
     since_human: Option<&Previous>,
 ) -> Result<Inputs, Vec<Problem>> {
     let mut p = Problems::default();
-    same_digest(&mut p, "snapshot_digest", &candidate.snapshot_digest, &facts.dataset_digest);
-    same_digest(&mut p, "definition_digest", &candidate.definition_digest, &facts.definition_digest);
+    let (own, dataset) = (facts.artifact_sha256.to_string(), hex::encode(&facts.dataset_digest));
+    same_digest(&mut p, "snapshot_digest", &candidate.snapshot_digest, &dataset);
+    let definition = hex::encode(&facts.definition_digest);
+    same_digest(&mut p, "definition_digest", &candidate.definition_digest, &definition);
     let incumbent = candidate.incumbent.as_ref();
-    if incumbent
-        .is_some_and(|incumbent| hex_part(&incumbent.artifact_sha256) == facts.artifact_sha256.to_string())
-    {
+    if incumbent.is_some_and(|incumbent| hex_part(&incumbent.artifact_sha256) == own) {
         p.add(
             "profile.incumbent.artifact_sha256",
             "is the candidate itself; score the current model instead",
@@ -240,7 +240,7 @@ pub fn derive(
         seq: human.seq,
     });
     Ok(Inputs {
-        candidate: candidate_facts(candidate, facts),
+        candidate: candidate_facts(candidate, facts, own, dataset),
         change,
         previous: previous.map(previous_facts),
         since_human,
@@ -248,12 +248,17 @@ pub fn derive(
     })
 }
 
-fn candidate_facts(profile: &ModelProfile, facts: &Facts) -> Candidate {
+fn candidate_facts(
+    profile: &ModelProfile,
+    facts: &Facts,
+    artifact_sha256: String,
+    dataset_digest: String,
+) -> Candidate {
     let segments = profile.metrics.keys().filter(|name| name.as_ref() != OVERALL);
     Candidate {
         algorithm: profile.algorithm.clone(),
-        artifact_sha256: facts.artifact_sha256.to_string(),
-        dataset_digest: hex::encode(&facts.dataset_digest),
+        artifact_sha256,
+        dataset_digest,
         environment: facts.environment.clone(),
         feature_count: profile.features.len() as u64,
         incumbent: profile
@@ -305,8 +310,7 @@ fn drift(p: &mut Problems, candidate: &ModelProfile, earlier: &Previous, whose: 
     Table::joined(psi, psi, |_, psi, _| psi.copied().flatten())
 }
 
-fn same_digest(p: &mut Problems, key: &str, in_profile: &str, in_dataset: &[u8]) {
-    let dataset = hex::encode(in_dataset);
+fn same_digest(p: &mut Problems, key: &str, in_profile: &str, dataset: &str) {
     p.require(
         hex_part(in_profile) == dataset,
         format!("profile.evaluation.{key}"),

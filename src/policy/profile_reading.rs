@@ -160,10 +160,7 @@ fn same_measures(r: &mut Reader, own: &Table<Metrics>, theirs: &Table<Metrics>) 
             match from.get(segment) {
                 None => names.push(format!("metrics.{segment}")),
                 Some(has) => names.extend(
-                    metrics
-                        .keys()
-                        .filter(|m| !has.contains_key(m))
-                        .map(|m| format!("metrics.{segment}.{m}")),
+                    metrics.keys().filter(|m| !has.contains_key(m)).map(|m| format!("metrics.{segment}.{m}")),
                 ),
             }
         }

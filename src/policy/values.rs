@@ -10,18 +10,15 @@ use cel::{
     context::VariableResolver,
 };
 
-use super::types::{Cell, Scope, Variable, variable};
+use super::types::{Cell, Scope, variable};
 
 static MAP: Type = MAP_TYPE;
 
-/// A variable, or a map inside one.
+/// A map of a member.
 #[derive(Debug, Clone)]
-enum View<'a> {
-    Variable(&'static Variable, Scope<'a>),
-    Map(Cell<'a>),
-}
+struct View<'a>(Cell<'a>);
 
-/// Resolves the four variables for one evaluation.
+/// Resolves members of the variables for one evaluation.
 pub(super) struct Variables<'a>(Scope<'a>);
 
 impl<'a> Variables<'a> {
@@ -38,18 +35,11 @@ impl<'a> Variables<'a> {
 }
 
 impl VariableResolver for Variables<'_> {
+    /// `name` is a variable and its member, with the dot: see [`super::expression`].
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        let (name, member) = name.split_once('.')?;
         let known = variable(name)?;
-        Some(CowVal::owned(View::Variable(known, self.0)))
-    }
-}
-
-impl<'a> View<'a> {
-    fn entry(&self, key: &str) -> Option<Cell<'a>> {
-        match self {
-            Self::Variable(known, scope) => known.read(known.member(key)?, scope),
-            Self::Map(cell) => cell.entry(key),
-        }
+        known.read(known.member(member)?, &self.0).map(value)
     }
 }
 
@@ -63,7 +53,7 @@ fn value<'b, 'a: 'b>(cell: Cell<'a>) -> CowVal<'b, 'a> {
             let boxed = |name| Box::new(CelString::from(name)) as Box<dyn Val + 'a>;
             CowVal::owned(CelList::from(names.into_iter().map(boxed).collect::<Vec<_>>()))
         }
-        map => CowVal::owned(View::Map(map)),
+        map => CowVal::owned(View(map)),
     }
 }
 
@@ -105,7 +95,7 @@ impl Indexer for View<'_> {
         Self: 'v,
     {
         let key = text(key)?;
-        self.entry(key).map(value).ok_or_else(|| ExecutionError::no_such_key(key))
+        self.0.entry(key).map(value).ok_or_else(|| ExecutionError::no_such_key(key))
     }
 
     fn steal<'v>(self: Box<Self>, key: &dyn Val) -> Result<Box<dyn Val + 'v>, ExecutionError>
@@ -118,17 +108,13 @@ impl Indexer for View<'_> {
 
 impl Container for View<'_> {
     fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(self.entry(text(key)?).is_some())
+        Ok(self.0.entry(text(key)?).is_some())
     }
 }
 
 impl Sizer for View<'_> {
     fn size(&self) -> CelInt {
-        let entries = match self {
-            Self::Variable(..) => 0,
-            Self::Map(cell) => cell.entries(),
-        };
-        CelInt::from(i64::try_from(entries).unwrap_or(i64::MAX))
+        CelInt::from(i64::try_from(self.0.entries()).unwrap_or(i64::MAX))
     }
 }
 
