@@ -127,7 +127,7 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
 
-    pub(crate) const MLMODEL: &str = r#"artifact_path: model
+    const MLMODEL: &str = r#"artifact_path: model
 flavors:
   sklearn: {pickled_model: model.pkl, sklearn_version: 1.9.1}
 signature:
@@ -179,6 +179,20 @@ signature:
         assert_eq!(signature(tensor.as_bytes()), Ok(None));
         let cut = gzip(&archive(&[("MLmodel", MLMODEL)]));
         assert_eq!(signature(&cut[..cut.len() / 2]), Ok(None));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn broken_archives_never_panic(cut in 0..2048usize, at in 0..2048usize, flip: u8) {
+            let tar = archive(&[("model/MLmodel", MLMODEL), ("model/x", "y")]);
+            for mut bytes in [gzip(&tar), tar] {
+                bytes.truncate(bytes.len().saturating_sub(cut));
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= flip;
+                }
+                let _ = signature(&bytes);
+            }
+        }
     }
 
     #[test]

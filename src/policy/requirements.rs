@@ -182,6 +182,12 @@ fn under_standing_policy(
             format!("{} is not a service of the standing policy {:?}", service.subject, standing.id.value),
         );
     }
+    let known = approval.approver.is_some();
+    p.require(
+        approval.accountable.is_some() || !known,
+        format!("{at}.accountable"),
+        "is missing; an automated approval names a person who answers for it",
+    );
     if let Some(person) = &approval.accountable {
         p.require(
             standing.accountable.contains(person),

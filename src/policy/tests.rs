@@ -1,5 +1,6 @@
 //! Tests of the whole module: the example's files, the properties that routing promises, and its speed.
 
+mod conditions;
 mod example;
 mod policy_file;
 mod properties;

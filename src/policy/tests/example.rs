@@ -109,6 +109,8 @@ fn the_retrain_may_be_approved_by_its_service_or_by_a_person() {
     submitted.approvals[0].approver = at_idp("svc-other");
     submitted.approvals[0].accountable = at_idp("u-9999");
     assert_eq!(fields(&submitted, "low"), ["approvals[0].accountable", "approvals[0].approver"]);
+    submitted.approvals[0] = Approval { accountable: None, ..service.clone() };
+    assert_eq!(fields(&submitted, "low"), ["approvals[0].accountable"]);
     // Pseudonyms: membership was checked when the event was made.
     submitted.approvals[0] = Approval { approver: None, accountable: None, ..service };
     assert!(fields(&submitted, "low").is_empty());
