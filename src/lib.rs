@@ -16,6 +16,7 @@
 //! | module | what it is | pure |
 //! |---|---|---|
 //! | [`event`] | types, canonical bytes, digests, the rules of the six fields; `FORMAT.md` is the byte layout | yes |
+//! | [`policy`] | materiality routing: what changed, which tier that needs, what the tier requires; the policy file, its checks and its floor | yes |
 //! | [`proof`] | Merkle tree, checkpoints, receipts, verification from genesis; all of it in the verify-only build | yes |
 //! | `identity` | people: pseudonyms, sealed data, the shape of assertions | in part |
 //! | `evidence` | the exact bytes that were shown, by SHA-256 | no |
@@ -55,6 +56,7 @@
 #![warn(missing_docs)]
 
 pub mod event;
+pub mod policy;
 pub mod proof;
 
 #[cfg(not(feature = "node"))]

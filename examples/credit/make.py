@@ -1011,6 +1011,22 @@ def assertion(person, auth_time):
     return signed + "." + b64url(DEV_KEY.sign(signed.encode()))
 
 
+# Another key than that of the assertions: what a build may sign and what a person may sign is not the same.
+BUILD_KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"promotion-ledger examples/credit development build key").digest())
+
+
+def attestation(artifact, profile):
+    """A DSSE envelope around an in-toto statement that names artefact and profile together."""
+    subject = [{"digest": {"sha256": artifact}, "name": "model.json"}, {"digest": {"sha256": profile}, "name": "profile.json"}]
+    payload = canonical({"_type": "https://in-toto.io/Statement/v1", "predicate": {"builder": "weekly-retrain"},
+                         "predicateType": "https://example.bank/model-build/v1", "subject": subject})
+    kind = "application/vnd.in-toto+json"
+    signed = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+    key = BUILD_KEY.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return {"payload": base64.b64encode(payload).decode(), "payloadType": kind,
+            "signatures": [{"keyid": "dev-build-" + sha256(key)[:16], "sig": base64.b64encode(BUILD_KEY.sign(signed)).decode()}]}
+
+
 # --------------------------------------------------------------------------- definition of the evaluation set
 DEFINITION = """\
 # Definition of the evaluation set of german-credit-pd. The same bytes every week: only the snapshot
@@ -1198,7 +1214,7 @@ RELEASES = [
 def build(out):
     data = load()
     definition_bytes = definition()
-    previous = None
+    previous, earlier = None, []
     for rel in RELEASES:
         day, d = rel["day"], out / rel["day"]
         first = rel["first_week"]
@@ -1242,6 +1258,10 @@ def build(out):
             "no_incumbent": previous is None})
         reference = previous["snap"] if previous else train
         psis = {f: psi(reference, snap, f) for f in FEATURES}
+        # Against the training window on the first date; later against every earlier snapshot, so that drift since
+        # the last promotion that a person approved is there too, whichever that was.
+        drift = [{"against": "sha256:" + (e["snapshot"]), "psi": {f: psi(e["snap"], snap, f) for f in FEATURES}} for e in reversed(earlier)]
+        drift = drift or [{"against": "sha256:" + sha256(csv_bytes(train)), "psi": psis}]
         info = {"request": rel["request"]["id"], "eval": (e0, e1), "train": (t0, t1), "train_rows": len(train), "snapshot": snapshot,
                 "definition": defn, "changed": rel["changed"], "summary": rel["summary"],
                 "psi_text": f"the snapshot of {previous['day']}" if previous else "the training window"}
@@ -1269,11 +1289,12 @@ def build(out):
             "feature_transformation_digest": model["feature_transformation_digest"],
             "features": [{"name": f, "type": "categorical" if f in GROUP else "integer"} for f in FEATURES],
             "hyperparameters": HYPER, "intended_uses": ["adverse_action", "origination_decision", "portfolio_monitoring"],
+            "incumbent": {"artifact_sha256": "sha256:" + models[1]["sha"], "metrics": models[1]["metrics"]} if previous else None,
             "inventory_id": "MRI-0217", "metrics": models[0]["metrics"], "model": {"name": MODEL, "version": rel["version"]},
-            "population": {"psi": psis, "reference_digest": "sha256:" + (previous["snapshot"] if previous else sha256(csv_bytes(train))),
-                           "reference_kind": "previous_snapshot" if previous else "training_window"},
+            "population": {"descriptor": "applicants for instalment loans in Germany", "drift": drift},
             "risk_tier": "tier_1", "segments": SEGMENTS, "training_window": span | {"rows": len(train)}}
-        write_json(d / "profile.json", profile)
+        written = write_json(d / "profile.json", profile)
+        write_json(d / "profile.attestation.json", attestation(sha, sha256(written.read_bytes())))
 
         # fields 3 and 4
         write_json(d / "approval/form.json", FORM)
@@ -1289,6 +1310,7 @@ def build(out):
                     "Read by: promotion-ledger promote -f promotion-without-explanation.yaml"]
             write(d / "promotion-without-explanation.yaml", promotion_yaml(rel | {"request": req}, head, bands, explanations=False))
         previous = {"day": day, "snap": snap, "snapshot": snapshot}
+        earlier.append(previous)
     write_json(out / "development-jwks.json", {"keys": [DEV_JWK]})
 
 
