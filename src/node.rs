@@ -2,14 +2,14 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
 use ed25519_dalek::SigningKey;
 
 use crate::{
-    admission::gateway::Gateway,
+    admission::{gateway::Gateway, routing::RoutingCache},
     api::auditor::Auditor,
     clock::{Clock, SystemClock},
     config::{self, Config, LogKind},
@@ -182,6 +182,8 @@ impl Node {
             clock: parts.clock,
             confirm_within: Duration::from_secs(config.limits.confirm_seconds),
             clock_away: AtomicU64::new(0),
+            routing: RoutingCache::default(),
+            refusals: Mutex::default(),
         });
         Ok(Self { ledger, gateway, workers, evidence, subjects, log: parts.log, writer })
     }

@@ -8,15 +8,15 @@ use crate::{
         promotion::{Problem, Problems},
         proto::{
             Answer, Approval, ApprovalDraft, ApprovalRequest, ApprovalRequestDraft, Person, PersonRef,
-            Promoted, PromotionDraft, Routing, SealedClaims, Statement,
+            Promoted, PromotionDraft, SealedClaims, Statement,
         },
         text::{free_text_problem, name_problem, uri_problem},
     },
     identity::assertion,
+    policy,
 };
 
-/// The tier to which everything is routed until a policy is active: the highest.
-pub const TIER_HIGHEST: &str = "highest";
+use super::routing::Approver;
 
 /// A person's identity, as the key by which their data is gathered.
 pub type Identity = (String, String);
@@ -65,6 +65,9 @@ pub fn person_rules(p: &mut Problems, at: impl Display, person: Option<&Person>)
 
 fn approval_rules(p: &mut Problems, at: impl Display, approval: &ApprovalDraft) {
     person_rules(p, format_args!("{at}.approver"), approval.approver.as_ref());
+    if approval.accountable.is_some() {
+        person_rules(p, format_args!("{at}.accountable"), approval.accountable.as_ref());
+    }
     let person = approval.approver.clone().unwrap_or_default();
     p.add_some(
         format_args!("{at}.assertion"),
@@ -94,7 +97,7 @@ fn approval_rules(p: &mut Problems, at: impl Display, approval: &ApprovalDraft) 
 
 /// The draft as an event: everybody by pseudonym, nothing personal in clear.
 ///
-/// `pseudonym` gives a person's subject_id. Routing says the highest tier: the seam for materiality.
+/// `pseudonym` gives a person's subject_id. The route is not known yet.
 pub fn promoted(draft: PromotionDraft, pseudonym: &impl Fn(&Identity) -> Vec<u8>) -> Promoted {
     let reference =
         |person: Person| PersonRef { subject_id: pseudonym(&identity(&person)), issuer: person.issuer };
@@ -119,7 +122,8 @@ pub fn promoted(draft: PromotionDraft, pseudonym: &impl Fn(&Identity) -> Vec<u8>
         explanations: draft.explanations,
         dataset: draft.dataset,
         profile: draft.profile,
-        routing: Some(Routing { tier: TIER_HIGHEST.into(), engine: "built-in".into() }),
+        routing: None,
+        profile_attestation: draft.profile_attestation,
     }
 }
 
@@ -136,6 +140,8 @@ fn approval_event(approval: ApprovalDraft, reference: &impl Fn(Person) -> Person
         assertion_sha256: sha256(approval.assertion.as_bytes()).0.to_vec(),
         answered: answered.map(|answer| answer.question).collect(),
         verified_by: String::new(),
+        standing_policy: approval.standing_policy,
+        accountable: approval.accountable.map(reference),
     }
 }
 
@@ -146,8 +152,23 @@ pub fn people_mut(promoted: &mut Promoted) -> Vec<&mut PersonRef> {
         people.extend(request.requested_by.iter_mut().chain(&mut request.triggered_by));
         people.extend(request.contributors.iter_mut().chain(&mut request.asked_people));
     }
-    people.extend(promoted.approvals.iter_mut().filter_map(|approval| approval.approver.as_mut()));
+    for approval in &mut promoted.approvals {
+        people.extend(approval.approver.iter_mut().chain(&mut approval.accountable));
+    }
     people
+}
+
+/// Who approved, in the order of the approvals.
+pub(super) fn approvers(draft: &PromotionDraft) -> Vec<Approver> {
+    let known = |person: &Person| policy::file::Identity {
+        issuer: person.issuer.clone(),
+        subject: person.subject.clone(),
+    };
+    let one = |approval: &ApprovalDraft| Approver {
+        approver: known(&approval.approver.clone().unwrap_or_default()),
+        accountable: approval.accountable.as_ref().map(known),
+    };
+    draft.approvals.iter().map(one).collect()
 }
 
 /// What is sealed about each person of a draft.
@@ -181,6 +202,7 @@ pub fn claims(draft: &PromotionDraft) -> Claims {
             claims.assertion = approval.assertion.clone();
             claims.statements.extend(approval.answers.iter().map(|answer| answer_statement(i, answer)));
         });
+        note(approval.accountable.as_ref(), &mut |_| {});
     }
     all
 }

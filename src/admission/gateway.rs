@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,7 +24,7 @@ use crate::{
     log::Log,
 };
 
-use super::Error;
+use super::{Error, routing::RoutingCache};
 
 /// How often a record that lost a harmless race (rules version, stale basis) is made anew.
 pub(super) const ATTEMPTS_MAX: usize = 3;
@@ -47,6 +47,10 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     /// How long a call waits for its entry.
     pub confirm_within: Duration,
+    /// What routing has read already.
+    pub routing: RoutingCache,
+    /// Refused attempts recorded in the current minute: (minute, count).
+    pub refusals: Mutex<(u64, u32)>,
     /// How far this node's clock was from the log's own time at its newest record, microseconds; 0: not at all.
     pub clock_away: AtomicU64,
 }
@@ -84,6 +88,14 @@ impl Gateway {
         let statement =
             canonical::statement(&act).ok_or_else(|| invalid("is not a canonical AdminStatement"))?;
         let kind = u8::try_from(statement.kind).ok().and_then(Kind::from_number);
+        if kind == Some(Kind::PolicyActivated) {
+            let activated = canonical::decode_exact(&statement.payload)
+                .ok_or_else(|| invalid("has a payload that is no PolicyActivated"))?;
+            let problems = tokio::task::block_in_place(|| Self::policy_problems(&activated));
+            if !problems.is_empty() {
+                return Err(Error::Invalid(problems));
+            }
+        }
         let event = kind.and_then(|kind| canonical::admin_event(kind, act));
         let event = event.ok_or_else(|| invalid("has a kind that is not an admin act"))?;
         let key = expected_key(&event).unwrap_or_default();

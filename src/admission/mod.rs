@@ -6,6 +6,7 @@
 pub mod draft;
 pub mod gateway;
 pub mod promote;
+pub mod routing;
 pub mod slot_acts;
 mod submit;
 

@@ -8,15 +8,19 @@ use crate::{
         content::{self, content_digest},
         digest,
         promotion::{self, Problem, Problems},
-        proto::{Body, ComparatorRole, Preconditions, Promoted, PromotionDraft, Receipt, Slot, body::Event},
+        proto::{
+            AttemptRefused, Body, ComparatorRole, Preconditions, Promoted, PromotionDraft, Receipt, Routing,
+            Shortfall, Slot, body::Event,
+        },
     },
-    ledger::state::Lookup,
+    ledger::{decide::expected_key, state::Lookup},
 };
 
 use super::{
     Error,
     draft::{self, Claims, Identity},
     gateway::{ATTEMPTS_MAX, Gateway},
+    routing::{self, Approver, Routed},
 };
 
 /// What a check finds, without writing anything.
@@ -28,11 +32,19 @@ pub struct Checked {
     pub key: Digest,
     /// The event that holds that key already.
     pub recorded_as: Option<Seq>,
+    /// How it would be routed, and what that requires in words; `None` where problems stand before it.
+    pub routed: Option<(Routing, Vec<String>)>,
 }
+
+/// Refused attempts that one node records in a minute. What is beyond is refused all the same.
+const REFUSALS_PER_MINUTE: u32 = 60;
+/// Most shortfalls in a refused attempt's entry.
+const SHORTFALLS_MAX: usize = promotion::LIST_LEN_MAX;
 
 /// A draft as an event, with its evidence looked up and people by provisional pseudonyms.
 struct Examined {
     promoted: Promoted,
+    approvers: Vec<Approver>,
     claims: Claims,
     problems: Vec<Problem>,
 }
@@ -44,7 +56,7 @@ impl Gateway {
     /// [`Error`]; nothing is written unless the call ended in [`Error::Unconfirmed`] or [`Error::Unavailable`].
     pub async fn promote(&self, draft: PromotionDraft) -> Result<Receipt, Error> {
         self.admitting()?;
-        let Examined { mut promoted, claims, problems } = self.examine(draft).await?;
+        let Examined { mut promoted, approvers, claims, problems } = self.examine(draft).await?;
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -55,20 +67,94 @@ impl Gateway {
             person.subject_id = real.get(&person.subject_id).cloned().unwrap_or_default();
         }
         let slot = promoted.slot.clone().unwrap_or_default();
+        let by_people = !routing::automated(&promoted);
         let idempotency_key = promotion::promotion_key(&promoted).0.to_vec();
         let mut body = Body { idempotency_key, event: Some(Event::Promoted(promoted)), ..Body::default() };
         let content = content_digest(&body);
+        let mut approved_under: Option<Routed> = None;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(receipt) = self.recorded(&body, &content)? {
                 return Ok(receipt);
             }
-            body.preconditions = Some(self.slot_for(&body, &slot)?);
+            let Some(Event::Promoted(promoted)) = &mut body.event else { break };
+            promoted.routing = None;
+            let routed = self.route(promoted, &approvers).await?;
+            if !routed.shortfalls.is_empty() {
+                self.note_refusal(promoted, content, &routed).await;
+                return Err(Error::Invalid(routed.shortfalls));
+            }
+            let mut routing = routed.routing.clone();
+            // What people approved is never silently routed another way.
+            match &approved_under {
+                Some(before) if by_people && before.policy_seq != routed.policy_seq => {
+                    routing.approved_under_sha256 = same_requirements(before, &routed)?;
+                }
+                Some(_) => {}
+                None => approved_under = Some(routed.clone()),
+            }
+            promoted.routing = Some(routing);
+            let slot_state = self.slot_for(&body, &slot)?;
+            body.preconditions = Some(Preconditions { policy_activated_at: routed.policy_seq, ..slot_state });
             body.sealed = self.seal(claims.clone())?;
-            if let Some(receipt) = self.submit(&body, content, &slot.model).await? {
-                return Ok(receipt);
+            match self.submit(&body, content, &slot.model).await {
+                Ok(Some(receipt)) => return Ok(receipt),
+                Ok(None) => {}
+                // Another policy is in force: route again. Otherwise the slot changed, which the caller must see.
+                Err(Error::Raced) if self.policy_seq() != routed.policy_seq => {}
+                Err(error) => return Err(error),
             }
         }
         Err(Error::Raced)
+    }
+
+    fn policy_seq(&self) -> Option<Seq> {
+        self.ledger.head().state.policy.as_ref().map(|policy| policy.seq)
+    }
+
+    /// Records that the policy refused a whole request. The caller's answer does not depend on it.
+    async fn note_refusal(&self, promoted: &Promoted, content: Digest, routed: &Routed) {
+        if !self.may_note_refusal() {
+            return;
+        }
+        let shortfalls = routed.shortfalls.iter().take(SHORTFALLS_MAX);
+        let refused = AttemptRefused {
+            slot: promoted.slot.clone(),
+            promotion_key: promotion::promotion_key(promoted).0.to_vec(),
+            content: content.0.to_vec(),
+            artifact_sha256: promoted
+                .model_version
+                .as_ref()
+                .map(|model| model.artifact_sha256.clone())
+                .unwrap_or_default(),
+            policy_sha256: routed.routing.policy_sha256.clone(),
+            tier: routed.routing.tier.clone(),
+            shortfalls: shortfalls
+                .map(|p| Shortfall { field: p.field.clone(), description: p.description.clone() })
+                .collect(),
+        };
+        let model = refused.slot.as_ref().map(|slot| slot.model.clone()).unwrap_or_default();
+        let event = Event::AttemptRefused(refused);
+        let key = expected_key(&event).unwrap_or_default();
+        let body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
+        let content = content_digest(&body);
+        let noted = match self.ledger.store.bound(&key) {
+            Ok(None) => self.submit(&body, content, &model).await.map(|_| ()),
+            Ok(Some(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = noted {
+            tracing::warn!(%error, "a refused attempt could not be recorded");
+        }
+    }
+
+    fn may_note_refusal(&self) -> bool {
+        let minute = self.clock.now() / 60_000_000;
+        let mut refusals = self.refusals.lock().expect("no code panics while holding this lock");
+        if refusals.0 != minute {
+            *refusals = (minute, 0);
+        }
+        refusals.1 += 1;
+        refusals.1 <= REFUSALS_PER_MINUTE
     }
 
     /// All problems of a promotion, and whether it is recorded already. Writes nothing, makes no subject record.
@@ -76,9 +162,20 @@ impl Gateway {
     /// # Errors
     /// [`Error::Unavailable`] if evidence or ledger cannot be asked.
     pub async fn check(&self, draft: PromotionDraft) -> Result<Checked, Error> {
-        let Examined { promoted, mut problems, .. } = self.examine(draft).await?;
+        let Examined { promoted, approvers, mut problems, .. } = self.examine(draft).await?;
         let key = promotion::promotion_key(&promoted);
         let recorded_as = self.ledger.store.bound(&key)?.map(|bound| bound.seq);
+        let mut routed = None;
+        if problems.is_empty() {
+            match self.route(&promoted, &approvers).await {
+                Ok(found) => {
+                    problems = found.shortfalls;
+                    routed = Some((found.routing, found.requirements));
+                }
+                Err(Error::Invalid(found)) => problems = found,
+                Err(other) => return Err(other),
+            }
+        }
         let slot = promoted.slot.clone().unwrap_or_default();
         let body = Body { event: Some(Event::Promoted(promoted)), ..Body::default() };
         match self.slot_for(&body, &slot) {
@@ -89,7 +186,7 @@ impl Gateway {
             Err(Error::Precondition(_)) | Ok(_) => {}
             Err(other) => return Err(other),
         }
-        Ok(Checked { problems, key, recorded_as })
+        Ok(Checked { problems, key, recorded_as, routed })
     }
 
     /// The draft as an event, and everything that is wrong with it.
@@ -97,8 +194,21 @@ impl Gateway {
         let now = self.clock.now();
         let own_problems = draft::problems(&draft);
         let claims = draft::claims(&draft);
+        let approvers = draft::approvers(&draft);
         let mut promoted = draft::promoted(draft, &provisional);
         let mut problems = self.look_up_evidence(&mut promoted, now).await?;
+        // The rules of the six fields ask whether a policy routes; which way, only the whole promotion shows.
+        promoted.routing = Some(Routing {
+            policy_sha256: self
+                .ledger
+                .head()
+                .state
+                .policy
+                .as_ref()
+                .map(|p| p.sha256.0.to_vec())
+                .unwrap_or_default(),
+            ..Routing::default()
+        });
         let absent: Vec<_> = problems.iter().map(|problem| problem.field.clone()).collect();
         let rules = own_problems.into_iter().chain(promotion::problems(&promoted, now));
         // Evidence that is not there has no URI and no lock: that is one problem, not three.
@@ -109,7 +219,7 @@ impl Gateway {
         );
         problems.sort();
         problems.dedup();
-        Ok(Examined { promoted, claims, problems })
+        Ok(Examined { promoted, approvers, claims, problems })
     }
 
     /// Fills in what the store says about every piece of evidence; problems where it is absent or another length.
@@ -170,7 +280,7 @@ impl Gateway {
                 (true, None) => {}
             }
         }
-        Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at) })
+        Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at), policy_activated_at: None })
     }
 
     /// Whether the comparison is with the slot's current model: until policies route such a mismatch, an approver who
@@ -195,6 +305,20 @@ impl Gateway {
         );
         Err(Error::Precondition(Problem { field, description }))
     }
+}
+
+/// The policy under which people approved, if the one in force now asks for the same.
+fn same_requirements(before: &Routed, now: &Routed) -> Result<Vec<u8>, Error> {
+    if before.routing.tier == now.routing.tier && before.requirements == now.requirements {
+        return Ok(before.routing.policy_sha256.clone());
+    }
+    Err(Error::Precondition(Problem {
+        field: "approvals".into(),
+        description: format!(
+            "were given under another policy (tier {}); the one in force since routes to tier {}: ask for approval again",
+            before.routing.tier, now.routing.tier
+        ),
+    }))
 }
 
 /// Stands in for a pseudonym until a promotion is whole: distinct people stay distinct.

@@ -141,7 +141,10 @@ impl Gateway {
         match kind {
             Kind::RolledBack if is_current => problem(format!("entry {seq} is current already")),
             Kind::Retired if !is_current => problem(format!("entry {seq} is not current; nothing to retire")),
-            _ => Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at) }),
+            _ => Ok(Preconditions {
+                slot_changed_at: state.map(|state| state.changed_at),
+                policy_activated_at: None,
+            }),
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::{
         proto::{
             AsOfRequest, AsOfResponse, Entry, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest,
             GetEntryResponse, GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse,
-            ListEntriesRequest, ListEntriesResponse, ListedEntry, Opened, ProjectionStatus, ReadChainRequest,
-            ReadChainResponse, ReadEvidenceRequest, ReadEvidenceResponse, SlotAsOf,
+            ListEntriesRequest, ListEntriesResponse, ListedEntry, Opened, PolicyInForce, ProjectionStatus,
+            ReadChainRequest, ReadChainResponse, ReadEvidenceRequest, ReadEvidenceResponse, SlotAsOf,
             auditor_service_server::AuditorService, get_entry_request::By,
         },
     },
@@ -278,6 +278,12 @@ impl AuditorService for Auditor {
             },
             syncs: self.ledger.store.wal_syncs(),
             entries_synced: counters.entries.load(Relaxed),
+            policy: state.policy.as_ref().map(|policy| PolicyInForce {
+                seq: policy.seq,
+                sha256: policy.sha256.0.to_vec(),
+                id: policy.id.clone(),
+                version: policy.version,
+            }),
         }))
     }
 }

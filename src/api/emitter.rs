@@ -7,7 +7,7 @@ use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    admission::{draft::TIER_HIGHEST, gateway::Gateway, slot_acts::SlotAct},
+    admission::{gateway::Gateway, slot_acts::SlotAct},
     event::{
         Digest,
         proto::{
@@ -30,18 +30,6 @@ pub struct Emitter {
     pub gateway: Arc<Gateway>,
 }
 
-/// What the highest tier asks for, in words.
-fn requirements() -> Vec<String> {
-    [
-        "a rendered comparison with the current champion, computed on the evaluation dataset",
-        "at least one approver who did not request, trigger or contribute",
-        "an answer to every required question of the form",
-        "at least one explanation of this model version, computed on the evaluation dataset",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
-
 #[tonic::async_trait]
 impl EmitterService for Emitter {
     async fn promote(&self, request: Request<PromoteRequest>) -> Result<Response<PromoteResponse>, Status> {
@@ -60,10 +48,11 @@ impl EmitterService for Emitter {
             |p: crate::event::promotion::Problem| Problem { field: p.field, description: p.description };
         Ok(Response::new(CheckPromotionResponse {
             problems: checked.problems.into_iter().map(problem).collect(),
-            tier: TIER_HIGHEST.into(),
-            requirements: requirements(),
+            tier: checked.routed.as_ref().map(|(routing, _)| routing.tier.clone()).unwrap_or_default(),
+            requirements: checked.routed.as_ref().map(|(_, words)| words.clone()).unwrap_or_default(),
             idempotency_key: checked.key.0.to_vec(),
             recorded_as: checked.recorded_as,
+            routing: checked.routed.map(|(routing, _)| routing),
         }))
     }
 

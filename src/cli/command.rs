@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::{
     admin, as_of, bench, completions, demo, init, list, output,
     output::{Exit, Failure, Format},
-    promote, rebuild, republish, serve, show, slot_act, status, tail, verify,
+    policy, promote, rebuild, republish, serve, show, slot_act, status, tail, verify,
 };
 
 /// Records what was decided: one immutable, signed event for each model promotion.
@@ -59,6 +59,8 @@ enum Command {
     Retire(slot_act::Args),
     /// Acts of the administrators: keys, rules, dates
     Admin(admin::Args),
+    /// Materiality routing: check, test, explain, replay and activate a policy
+    Policy(policy::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Recompute the ledger from genesis: links, tree, digests, signatures, the writer's rules
@@ -102,6 +104,7 @@ pub fn run() -> ExitCode {
             Command::Revoke(args) => slot_act::run(slot_act::Act::Revoke, args, format).await,
             Command::Retire(args) => slot_act::run(slot_act::Act::Retire, args, format).await,
             Command::Admin(args) => admin::run(args, format).await,
+            Command::Policy(args) => policy::run(args, format).await,
             Command::Completions(args) => completions::run(&args, <Cli as clap::CommandFactory>::command()),
             Command::Verify(args) => verify::run(args, format).await,
         }

@@ -13,6 +13,7 @@ mod evidence_out;
 mod init;
 mod list;
 pub mod output;
+mod policy;
 mod progress;
 mod promote;
 mod promotion_file;

@@ -6,8 +6,9 @@ use indicatif::ProgressBar;
 use tokio::sync::mpsc::Receiver;
 
 use crate::{
-    event::{Digest, Header, KeyId, Outcome, Seq},
+    event::{Digest, Header, KeyId, Outcome, Seq, canonical},
     ledger::replay::{Fault, Past, Replay},
+    policy::audit::Audit,
     proof::{
         checkpoint::{self, Checkpoint, LogKey},
         verify::{Depth as Hashing, StoredEntry, Summary, Verifier, signer},
@@ -19,6 +20,8 @@ use super::{
     output::{Exit, Failure, Result},
 };
 
+/// Findings about routing that are listed, at most.
+const FINDINGS_MAX: usize = 10_000;
 /// Entries of compromised keys that are listed, at most.
 const IN_DOUBT_MAX: usize = 10_000;
 
@@ -79,6 +82,11 @@ pub struct Verification {
     pub found: Option<Found>,
     /// What compromised keys signed.
     pub in_doubt: Vec<InDoubt>,
+    /// Promotions whose tier or requirements do not follow from their frozen inputs.
+    pub routing: Vec<Found>,
+    /// Promotions that were routed again.
+    pub routed: u64,
+    audit: Audit,
     threads: usize,
     begun: Instant,
 }
@@ -102,6 +110,9 @@ impl Verification {
             agreed: Vec::new(),
             found: None,
             in_doubt: Vec::new(),
+            routing: Vec::new(),
+            routed: 0,
+            audit: Audit::default(),
             threads,
             begun: Instant::now(),
         }
@@ -192,15 +203,31 @@ impl Verification {
             // The rules may name an earlier one.
             entries.truncate(usize::try_from(fault.seq - base).unwrap_or(usize::MAX));
         }
-        if let Some(replay) = replay
-            && let Err(earlier) = replay.push(entries)
-        {
-            self.fault(earlier)?;
+        if let Some(replay) = replay {
+            self.route_again(&entries);
+            if let Err(earlier) = replay.push(entries) {
+                self.fault(earlier)?;
+            }
         }
         if let Some(fault) = fault {
             self.note(Some(fault.seq), fault.what);
         }
         Ok(())
+    }
+
+    fn route_again(&mut self, entries: &[StoredEntry]) {
+        for entry in entries {
+            let Ok(header) = Header::decode(&entry.header) else { continue };
+            if header.outcome != Outcome::Accepted {
+                continue;
+            }
+            let Ok(record) = canonical::decode(&entry.record) else { continue };
+            let Some(audited) = self.audit.push(&header, &record.body) else { continue };
+            self.routed += 1;
+            let room = FINDINGS_MAX.saturating_sub(self.routing.len());
+            let found = audited.findings.into_iter().take(room);
+            self.routing.extend(found.map(|what| Found { seq: Some(audited.seq), what }));
+        }
     }
 
     fn fault(&mut self, fault: Fault) -> Result<()> {

@@ -78,7 +78,8 @@ pub async fn run(args: Args, format: Format) -> Result {
         Format::Json => json(&done, given.pinned),
         Format::Text => text(&done, given.pinned),
     }
-    Ok(if done.found.is_some() { Exit::No } else { Exit::Ok })
+    let holds = done.found.is_none() && done.routing.is_empty();
+    Ok(if holds { Exit::Ok } else { Exit::No })
 }
 
 fn given(args: &Args) -> Result<Given> {
@@ -191,6 +192,8 @@ fn json(done: &Verification, pinned: Option<Digest>) {
         "root": done.verifier.root().to_string(),
         "checkpoints": done.agreed.iter().map(checkpoint).collect::<Vec<_>>(),
         "in_doubt": done.in_doubt,
+        "routed_again": done.routed,
+        "routing_findings": done.routing,
         "seconds": done.took().as_secs_f64(),
     }));
 }
@@ -228,6 +231,13 @@ fn text(done: &Verification, pinned: Option<Digest>) {
     say!(
         "  outcomes     {accepted} accepted, {duplicate} duplicate, {refused} refused, {malformed} malformed{derived}"
     );
+    if done.routed > 0 {
+        say!("  routing      {} promotions routed again by the policy then in force", done.routed);
+    }
+    for found in done.routing.iter().take(IN_DOUBT_SHOWN) {
+        let entry = found.seq.map(|seq| format!("entry {seq}: ")).unwrap_or_default();
+        say!("  {} {entry}{}", coloured("31", "routing finding:"), found.what);
+    }
     for named in &done.agreed {
         let checkpoint = &named.checkpoint;
         say!(

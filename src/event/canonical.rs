@@ -64,11 +64,13 @@ pub fn kind_of(event: &Event) -> Kind {
         Event::KeyAdded(_) => Kind::KeyAdded,
         Event::KeyRetired(_) => Kind::KeyRetired,
         Event::KeyCompromised(_) => Kind::KeyCompromised,
+        Event::PolicyActivated(_) => Kind::PolicyActivated,
         Event::ClockReset(_) => Kind::ClockReset,
         Event::Promoted(_) => Kind::Promoted,
         Event::RolledBack(_) => Kind::RolledBack,
         Event::Revoked(_) => Kind::Revoked,
         Event::Retired(_) => Kind::Retired,
+        Event::AttemptRefused(_) => Kind::AttemptRefused,
     }
 }
 
@@ -79,6 +81,7 @@ pub fn admin_event(kind: Kind, act: AdminAct) -> Option<Event> {
         Kind::KeyAdded => Event::KeyAdded(act),
         Kind::KeyRetired => Event::KeyRetired(act),
         Kind::KeyCompromised => Event::KeyCompromised(act),
+        Kind::PolicyActivated => Event::PolicyActivated(act),
         Kind::ClockReset => Event::ClockReset(act),
         _ => return None,
     })
@@ -91,6 +94,7 @@ pub fn admin_act(event: &Event) -> Option<&AdminAct> {
         | Event::KeyAdded(act)
         | Event::KeyRetired(act)
         | Event::KeyCompromised(act)
+        | Event::PolicyActivated(act)
         | Event::ClockReset(act) => Some(act),
         _ => None,
     }
@@ -103,6 +107,7 @@ pub(super) fn admin_act_mut(event: &mut Event) -> Option<&mut AdminAct> {
         | Event::KeyAdded(act)
         | Event::KeyRetired(act)
         | Event::KeyCompromised(act)
+        | Event::PolicyActivated(act)
         | Event::ClockReset(act) => Some(act),
         _ => None,
     }
@@ -115,7 +120,7 @@ fn reserved_kind(body: &[u8]) -> bool {
     while !rest.is_empty() {
         let Ok((number, wire)) = decode_key(&mut rest) else { return false };
         let kind = number.checked_sub(16).and_then(|n| u8::try_from(n).ok()).and_then(Kind::from_number);
-        let known = matches!(number, 17..=21 | 26 | 34..=37);
+        let known = matches!(number, 17..=21 | 24 | 26 | 34..=37 | 40);
         if kind.is_some() && !known && wire == WireType::LengthDelimited {
             return true;
         }

@@ -59,6 +59,7 @@ pub fn evidence(promoted: &Promoted) -> Vec<(String, &EvidenceRef)> {
         ("dataset.definition", dataset.and_then(|d| d.definition.as_ref())),
         ("dataset.copy", dataset.and_then(|d| d.copy.as_ref())),
         ("profile", promoted.profile.as_ref()),
+        ("profile_attestation", promoted.profile_attestation.as_ref()),
     ];
     for (path, reference) in single {
         found.extend(reference.map(|reference| (path.to_owned(), reference)));
@@ -87,6 +88,7 @@ pub fn evidence_mut(promoted: &mut Promoted) -> Vec<&mut EvidenceRef> {
         found.extend(dataset.copy.as_mut());
     }
     found.extend(promoted.profile.as_mut());
+    found.extend(promoted.profile_attestation.as_mut());
     for explanation in &mut promoted.explanations {
         found.extend(explanation.content.as_mut());
         found.extend(explanation.sample_manifest.as_mut());

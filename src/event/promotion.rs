@@ -10,8 +10,8 @@ use super::{
     digest,
     model::{Digest, Micros},
     proto::{
-        Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength,
-        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+        Approval, ApprovalRequest, AttemptRefused, ChallengerComparison, ComparatorRole, Dataset,
+        DatasetStrength, EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
     },
     text::{media_type_problem, name_problem, registry_uri_problem, uri_problem, version_problem},
 };
@@ -55,6 +55,14 @@ pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
         None => p.add("approval_request", "is missing; a promotion needs all six fields"),
     }
     approvals(&mut p, promoted, recorded_at);
+    let by_policy = promoted.routing.as_ref().is_some_and(|routing| !routing.policy_sha256.is_empty());
+    for (i, approval) in promoted.approvals.iter().enumerate() {
+        p.require(
+            by_policy || approval.standing_policy.is_empty(),
+            format_args!("approvals[{i}].standing_policy"),
+            "no policy is active that could name this standing policy; a person must approve",
+        );
+    }
     explanations(&mut p, &promoted.explanations, model, dataset);
     match &promoted.dataset {
         Some(dataset) => dataset_rules(&mut p, dataset),
@@ -63,6 +71,9 @@ pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
     evidence(&mut p, "profile", promoted.profile.as_ref());
     if let Some(profile) = &promoted.profile {
         p.require(profile.length <= PROFILE_LEN_MAX, "profile.length", "a model profile has 8 MiB or less");
+    }
+    if promoted.profile_attestation.is_some() {
+        evidence(&mut p, "profile_attestation", promoted.profile_attestation.as_ref());
     }
     p.into_sorted()
 }
@@ -83,6 +94,27 @@ pub fn actor_is_whole(actor: Option<&PersonRef>, request_id: &str) -> bool {
     let mut p = Problems::default();
     person(&mut p, "actor", actor);
     p.add_some("request_id", name_problem(request_id));
+    p.into_sorted().is_empty()
+}
+
+/// Whether a refused attempt says what was refused, by which policy, and why.
+pub fn attempt_is_whole(refused: &AttemptRefused) -> bool {
+    let mut p = Problems::default();
+    match &refused.slot {
+        Some(slot) => slot_rules(&mut p, "slot", slot),
+        None => p.add("slot", "is missing"),
+    }
+    for (field, bytes) in [
+        ("promotion_key", &refused.promotion_key),
+        ("content", &refused.content),
+        ("artifact_sha256", &refused.artifact_sha256),
+        ("policy_sha256", &refused.policy_sha256),
+    ] {
+        sha256_rule(&mut p, field, bytes);
+    }
+    p.add_some("tier", name_problem(&refused.tier));
+    p.require(!refused.shortfalls.is_empty(), "shortfalls", "is empty");
+    list_rule(&mut p, "shortfalls", refused.shortfalls.len());
     p.into_sorted().is_empty()
 }
 
@@ -269,7 +301,10 @@ fn approvals(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
         let at = format_args!("approvals[{i}]");
         approval_rules(p, at, approval, request, recorded_at);
         let Some(approver) = &approval.approver else { continue };
-        let independent = !involved.iter().any(|person| person.subject_id == approver.subject_id);
+        // A service may approve what it triggered: the decision is the standing policy's.
+        let automated = !approval.standing_policy.is_empty();
+        let independent =
+            automated || !involved.iter().any(|person| person.subject_id == approver.subject_id);
         p.require(
             independent,
             format_args!("{at}.approver"),
@@ -308,8 +343,20 @@ fn approval_rules(
         "is false: the identity provider left groups out, so membership is not proven",
     );
     sha256_rule(p, format_args!("{at}.assertion_sha256"), &approval.assertion_sha256);
+    let automated = !approval.standing_policy.is_empty();
+    if automated {
+        p.add_some(format_args!("{at}.standing_policy"), name_problem(&approval.standing_policy));
+        person(p, format_args!("{at}.accountable"), approval.accountable.as_ref());
+    } else {
+        p.require(
+            approval.accountable.is_none(),
+            format_args!("{at}.accountable"),
+            "belongs to an automated approval; name its standing policy, or leave it out",
+        );
+    }
     let questions = request.form.as_ref().map_or(&[][..], |form| &form.questions);
-    for question in questions.iter().filter(|question| question.required) {
+    // The questions are put to people.
+    for question in questions.iter().filter(|question| question.required && !automated) {
         let answered = approval.answered.contains(&question.id);
         p.require(
             answered,

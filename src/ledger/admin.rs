@@ -7,13 +7,13 @@ use crate::event::{
     model::role,
     proto::{
         AdminAct, AdminSignature, AdminStatement, ClockReset, KeyAdded, KeyCompromised, KeyRetired,
-        RulesActivated,
+        PolicyActivated, RulesActivated,
     },
 };
 
 use super::{
     decide::{Halt, RULES_KNOWN, Verdict},
-    state::{DateCorrection, KeyState, State},
+    state::{ActivePolicy, DateCorrection, KeyState, State},
 };
 
 /// A change of the small state, made once the act is an entry.
@@ -31,13 +31,14 @@ pub(super) fn rules<E>(
     if statement.ledger_id != state.ledger_id.0 || statement.kind != u32::from(kind.number()) {
         return refused(Reason::Statement);
     }
-    if signers(state, act) < state.admin_quorum as usize {
+    let signers = signers(state, act);
+    if signers.len() < state.admin_quorum as usize {
         return refused(Reason::Quorum);
     }
     if statement.admin_seq != state.admin_seq + 1 {
         return refused(Reason::AdminSeq);
     }
-    match effect(state, kind, &statement)? {
+    match effect(state, kind, &statement, &signers)? {
         Ok(apply) => {
             *after = Some(Box::new(move |state: &mut State, seq| {
                 state.admin_seq += 1;
@@ -49,8 +50,8 @@ pub(super) fn rules<E>(
     }
 }
 
-/// Distinct administrators whose signature over the statement holds.
-fn signers(state: &State, act: &AdminAct) -> usize {
+/// Public keys of the distinct administrators whose signature over the statement holds.
+fn signers<'a>(state: &State, act: &'a AdminAct) -> BTreeSet<&'a [u8]> {
     let holds = |signature: &&AdminSignature| {
         let listed = <[u8; 32]>::try_from(signature.public_key.as_slice())
             .is_ok_and(|key| state.admin_keys.contains(&key));
@@ -59,15 +60,14 @@ fn signers(state: &State, act: &AdminAct) -> usize {
                 canonical::statement_signature_holds(&act.statement, &key, &signature.signature)
             })
     };
-    let signers: BTreeSet<_> =
-        act.signatures.iter().filter(holds).map(|signature| &signature.public_key).collect();
-    signers.len()
+    act.signatures.iter().filter(holds).map(|signature| signature.public_key.as_slice()).collect()
 }
 
 fn effect<E>(
     state: &State,
     kind: Kind,
     statement: &AdminStatement,
+    signers: &BTreeSet<&[u8]>,
 ) -> Result<Result<Apply, Reason>, Halt<E>> {
     let payload = statement.payload.as_slice();
     let effect: Option<Result<Apply, Reason>> = match kind {
@@ -85,6 +85,8 @@ fn effect<E>(
         }
         Kind::KeyCompromised => canonical::decode_exact::<KeyCompromised>(payload)
             .map(|act| key_retired(state, &act.key_id, Some(act.from_seq))),
+        Kind::PolicyActivated => canonical::decode_exact::<PolicyActivated>(payload)
+            .map(|act| policy_activated(state, act, signers)),
         Kind::ClockReset => {
             canonical::decode_exact::<ClockReset>(payload).map(|act| clock_reset(state, &act))
         }
@@ -149,6 +151,20 @@ fn key_retired(state: &State, key_id: &[u8], compromised_from: Option<Seq>) -> R
             key.compromised_from = key.compromised_from.or(compromised_from);
         }
     }))
+}
+
+/// What the file says is checked by front doors, which have the engine; here only that it is the file that was signed
+/// for, that it is not in force already, and that no author signs for their own work where others could.
+fn policy_activated(state: &State, act: PolicyActivated, signers: &BTreeSet<&[u8]>) -> Result<Apply, Reason> {
+    let sha256 = digest::sha256(&act.yaml);
+    let own = state.admin_quorum > 1 && signers.contains(act.author_key.as_slice());
+    let stated = act.sha256 == sha256.0 && !act.yaml.is_empty() && !act.id.is_empty() && act.version > 0;
+    let news = state.policy.as_ref().is_none_or(|policy| policy.sha256 != sha256);
+    if own || !stated || !news {
+        return Err(Reason::AdminAct);
+    }
+    let PolicyActivated { id, version, .. } = act;
+    Ok(Box::new(move |state, seq| state.policy = Some(ActivePolicy { seq, sha256, id, version })))
 }
 
 fn clock_reset(state: &State, act: &ClockReset) -> Result<Apply, Reason> {

@@ -92,6 +92,7 @@ fn is_whole(body: &Body) -> bool {
         Some(Event::RolledBack(e)) => acted(&e.actor, &e.request_id),
         Some(Event::Revoked(e)) => acted(&e.actor, &e.request_id),
         Some(Event::Retired(e)) => acted(&e.actor, &e.request_id),
+        Some(Event::AttemptRefused(refused)) => promotion::attempt_is_whole(refused),
         _ => true,
     }
 }
@@ -291,6 +292,9 @@ fn judge<L: Lookup>(
                 Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
             slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
+        // An observation: it changes nothing, and names what it saw.
+        Event::AttemptRefused(_) if prepared.whole => Ok(Verdict::accepted(None)),
+        Event::AttemptRefused(_) => Ok(Verdict::refused(Reason::Incomplete)),
         _ => match canonical::admin_act(event) {
             Some(act) => admin::rules(state, record.kind, act, after),
             None => Ok(Verdict::refused(Reason::Statement)),
@@ -310,6 +314,10 @@ pub fn expected_key(event: &Event) -> Option<Digest> {
         Event::Revoked(e) => request(Kind::Revoked, &e.actor, &e.request_id),
         Event::Retired(e) => request(Kind::Retired, &e.actor, &e.request_id),
         Event::LedgerOpened(opened) => Some(digest::request_key(Kind::LedgerOpened, &opened.nonce, b"")),
+        Event::AttemptRefused(e) => {
+            let fact = [&e.content[..], &e.policy_sha256].concat();
+            Some(digest::request_key(Kind::AttemptRefused, &e.promotion_key, &fact))
+        }
         event => {
             let act = canonical::admin_act(event)?;
             // A node makes this entry from a fact, the statement; signatures may be collected twice for one.

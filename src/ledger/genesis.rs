@@ -89,6 +89,7 @@ fn initial_state(opened: &LedgerOpened, ledger_id: Digest) -> Option<State> {
         admin_keys,
         admin_quorum: quorum,
         keys,
+        policy: None,
         clock_resets: Vec::new(),
         frontier: tree::Frontier::default(),
     })

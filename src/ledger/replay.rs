@@ -205,8 +205,10 @@ impl<'a> Historic<'a> {
             differs(seq, format!("state/k{key}"), &store.bound(key)?, &Some(*binding))?;
         }
         if let Some((promotion, made)) = &changes.promotion {
-            let found = store.promotion(*promotion)?.map(|found| found.slot);
-            differs(seq, format!("state/p{promotion}"), &found, &Some(made.slot))?;
+            // Whether it was revoked later is compared at the end.
+            let same = |state: PromotionState| PromotionState { revoked: false, ..state };
+            let found = store.promotion(*promotion)?.map(same);
+            differs(seq, format!("state/p{promotion}"), &found, &Some(same(*made)))?;
         }
         for (level, index, root) in
             decided.subtrees.iter().filter(|(level, ..)| *level >= keys::TREE_LEVEL_STORED)

@@ -31,16 +31,28 @@ pub(super) fn promoted<L: Lookup>(
     if !slot_as_admitted(body, before.as_ref()) {
         return Ok(Verdict::refused(Reason::Precondition));
     }
+    let routed_by = promoted.routing.as_ref().map_or(&[][..], |routing| &routing.policy_sha256);
+    let admitted_under = body.preconditions.as_ref().and_then(|p| p.policy_activated_at);
+    if admitted_under != state.policy.as_ref().map(|policy| policy.seq) {
+        return Ok(Verdict::refused(Reason::Precondition));
+    }
+    if routed_by != state.policy.as_ref().map_or(&[][..], |policy| &policy.sha256.0[..]) {
+        return Ok(Verdict::refused(Reason::Incomplete));
+    }
     let current = before.and_then(|slot| slot.current);
     let first = promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
     if !prepared.whole || first != current.is_none() {
         return Ok(Verdict::refused(Reason::Incomplete));
     }
     let seq = state.size();
-    changes.slot = Some((slot, SlotState { current: Some(seq), changed_at: seq }));
+    let by_people = promoted.approvals.iter().any(|approval| approval.standing_policy.is_empty());
+    let human = if by_people { Some(seq) } else { before.and_then(|slot| slot.human) };
+    changes.slot = Some((slot, SlotState { current: Some(seq), changed_at: seq, human }));
     let artifact = promoted.model_version.as_ref().and_then(|m| Digest::from_slice(&m.artifact_sha256));
     let artifact = artifact.unwrap_or_default();
-    changes.promotion = Some((seq, PromotionState { slot, artifact, revoked: false }));
+    let profile = promoted.profile.as_ref().and_then(|profile| Digest::from_slice(&profile.sha256));
+    let profile = profile.unwrap_or_default();
+    changes.promotion = Some((seq, PromotionState { slot, artifact, profile, by_people, revoked: false }));
     Ok(Verdict::accepted(None))
 }
 
@@ -80,14 +92,18 @@ pub(super) fn change<L: Lookup>(
         Becomes::Current if is_current => return Ok(Verdict::refused(Reason::Target)),
         Becomes::Retired if !is_current => return Ok(Verdict::refused(Reason::Target)),
         Becomes::Current => {
-            changes.slot = Some((slot, SlotState { current: Some(target.promoted), changed_at }))
+            let human = if promotion.by_people { Some(target.promoted) } else { before.human };
+            changes.slot = Some((slot, SlotState { current: Some(target.promoted), changed_at, human }))
         }
-        Becomes::Retired => changes.slot = Some((slot, SlotState { current: None, changed_at })),
+        Becomes::Retired => {
+            changes.slot = Some((slot, SlotState { current: None, changed_at, ..before }));
+        }
         Becomes::Revoked => {
             changes.promotion = Some((target.promoted, PromotionState { revoked: true, ..promotion }));
             // Revoking also changes what a roll-back may choose, so it counts as a change of the slot.
             let current = before.current.filter(|_| !is_current);
-            changes.slot = Some((slot, SlotState { current, changed_at }));
+            let human = before.human.filter(|seq| *seq != target.promoted);
+            changes.slot = Some((slot, SlotState { current, changed_at, human }));
         }
     }
     Ok(Verdict::accepted(Some(target.promoted)))

@@ -36,6 +36,8 @@ pub struct State {
     pub admin_quorum: u32,
     /// Keys that sign or signed records.
     pub keys: BTreeMap<KeyId, KeyState>,
+    /// The policy in force.
+    pub policy: Option<ActivePolicy>,
     /// Accepted corrections of dates, in order.
     pub clock_resets: Vec<DateCorrection>,
     /// Right edge of the tree; its size is the number of entries.
@@ -53,6 +55,19 @@ pub struct KeyState {
     pub retired_at: Option<Seq>,
     /// First entry that is in doubt.
     pub compromised_from: Option<Seq>,
+}
+
+/// The policy in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActivePolicy {
+    /// The PolicyActivated entry.
+    pub seq: Seq,
+    /// SHA-256 of its YAML.
+    pub sha256: Digest,
+    /// As the file states it.
+    pub id: String,
+    /// As the file states it.
+    pub version: u32,
 }
 
 /// Entries in `[from, to)` are dated `time`.
@@ -100,6 +115,8 @@ pub struct SlotState {
     pub current: Option<Seq>,
     /// Entry that changed the slot last.
     pub changed_at: Seq,
+    /// The last promotion that was current here, that people approved, and that was not revoked.
+    pub human: Option<Seq>,
 }
 
 /// State of an accepted promotion.
@@ -109,6 +126,10 @@ pub struct PromotionState {
     pub slot: Digest,
     /// SHA-256 of its artefact.
     pub artifact: Digest,
+    /// SHA-256 of its model profile.
+    pub profile: Digest,
+    /// Whether people approved it; otherwise a service did, under a standing policy.
+    pub by_people: bool,
     /// Whether it was revoked.
     pub revoked: bool,
 }

@@ -133,7 +133,7 @@ impl<'p> Reader<'p> {
         format!("{}.{key}", self.path)
     }
 
-    pub(super) fn problem(&mut self, key: &str, description: impl Into<String>) {
+    pub(super) fn problem(&mut self, key: &str, description: impl std::fmt::Display) {
         self.problems.add(self.at(key), description);
     }
 

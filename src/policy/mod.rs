@@ -16,6 +16,7 @@
 //!
 //! What this is not: a judgement whether a model is good. It says who has to judge, and on what.
 
+pub mod audit;
 mod band;
 mod calendar;
 pub mod cases;
@@ -31,6 +32,7 @@ pub mod mlmodel;
 pub mod profile;
 mod profile_reading;
 pub mod provenance;
+pub mod recheck;
 pub mod requirements;
 pub mod route;
 pub mod schema;

@@ -72,6 +72,7 @@ fn slot_of(event: &Event) -> Option<&Slot> {
         Event::RolledBack(e) => e.slot.as_ref(),
         Event::Revoked(e) => e.slot.as_ref(),
         Event::Retired(e) => e.slot.as_ref(),
+        Event::AttemptRefused(e) => e.slot.as_ref(),
         _ => None,
     }
 }
@@ -101,7 +102,9 @@ fn history<E>(
     before: impl FnOnce(&[u8]) -> Result<Option<SlotChange>, E>,
 ) -> Result<Vec<Row>, E> {
     let (Some(event), Outcome::Accepted) = (&body.event, header.outcome) else { return Ok(Vec::new()) };
-    let Some(slot) = slot_of(event) else { return Ok(Vec::new()) };
+    let Some(slot) = slot_of(event).filter(|_| !matches!(event, Event::AttemptRefused(_))) else {
+        return Ok(Vec::new());
+    };
     let slot_digest: Digest = digest::slot(slot);
     let prefix = keys::slot(&slot.model, &slot.environment, &slot_digest);
     let current = match event {

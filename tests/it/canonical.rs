@@ -171,9 +171,12 @@ fn defaults_are_left_out_and_doubles_have_no_negative_zero() {
         .encode_to_vec();
     assert!(decode_exact::<BandCheck>(&nan).is_some(), "NaN is kept bit by bit");
     // An optional field is there even when it is 0.
-    let zero = Preconditions { slot_changed_at: Some(0) }.encode_to_vec();
+    let zero = Preconditions { slot_changed_at: Some(0), ..Preconditions::default() }.encode_to_vec();
     assert_eq!(zero, [8, 0]);
-    assert_eq!(decode_exact::<Preconditions>(&zero), Some(Preconditions { slot_changed_at: Some(0) }));
+    assert_eq!(
+        decode_exact::<Preconditions>(&zero),
+        Some(Preconditions { slot_changed_at: Some(0), ..Preconditions::default() })
+    );
 }
 
 #[test]

@@ -288,7 +288,8 @@ const RECORDS: &[(&str, Make, Expected)] = &[
         "admission saw a change of a slot that never changed",
         |l| {
             with_body(l, first(), |body| {
-                body.preconditions = Some(Preconditions { slot_changed_at: Some(0) })
+                body.preconditions =
+                    Some(Preconditions { slot_changed_at: Some(0), ..Preconditions::default() })
             })
         },
         refused(Reason::Precondition),
@@ -481,7 +482,10 @@ const STAGES: &[(&str, Spoil, Reason)] = &[
     ("idempotency", |w| w.body.idempotency_key = hash_of("mine"), Reason::IdempotencyKey),
     (
         "precondition",
-        |w| w.body.preconditions = Some(Preconditions { slot_changed_at: Some(77) }),
+        |w| {
+            w.body.preconditions =
+                Some(Preconditions { slot_changed_at: Some(77), ..Preconditions::default() })
+        },
         Reason::Precondition,
     ),
     ("event", |w| spoil(w, |promoted| promoted.profile = None), Reason::Incomplete),
@@ -695,7 +699,7 @@ fn check_transition(state: &str, mut ledger: Ledger, act: Act, then: Then) {
     let own = ledger.size();
     let header = ledger.push(ledger.record(act.event(own)));
     let found = match (header.outcome, ledger.look.slots.get(&at).copied()) {
-        (Outcome::Accepted, Some(SlotState { current, changed_at })) => {
+        (Outcome::Accepted, Some(SlotState { current, changed_at, .. })) => {
             assert_eq!(changed_at, own, "{state}: {act:?}");
             current.map_or(Then::Empty, |seq| if seq == own { Then::Own } else { Then::Is(seq) })
         }

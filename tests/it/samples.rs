@@ -191,7 +191,7 @@ pub fn promoted(model: &str, n: u32, champion: Option<u32>) -> Promoted {
             amr: vec!["pwd".into(), "otp".into()],
             assertion_sha256: hash_of("assertion"),
             answered: vec!["fair".into()],
-            verified_by: String::new(),
+            ..Approval::default()
         }],
         explanations: vec![Explanation {
             kind: "shap_report".into(),
@@ -213,7 +213,8 @@ pub fn promoted(model: &str, n: u32, champion: Option<u32>) -> Promoted {
             copy: Some(EvidenceRef { sha256: dataset, ..evidence("snapshot", "text/csv") }),
         }),
         profile: Some(evidence("profile", "application/json")),
-        routing: Some(Routing { tier: "highest".into(), engine: "built-in".into() }),
+        routing: Some(Routing { tier: "highest".into(), engine: "built-in".into(), ..Routing::default() }),
+        profile_attestation: None,
     }
 }
 
@@ -382,7 +383,8 @@ impl Ledger {
             idempotency_key: expected_key(&event).map(bytes).unwrap_or_default(),
             basis: Some(Basis { size: self.state().size(), link: bytes(self.state().link) }),
             recorded_at: T0 + self.size() * SECOND,
-            preconditions: of_event.map(|slot| Preconditions { slot_changed_at: changed(slot) }),
+            preconditions: of_event
+                .map(|slot| Preconditions { slot_changed_at: changed(slot), ..Preconditions::default() }),
             sealed: Vec::new(),
             event: Some(event),
         }

@@ -232,7 +232,10 @@ impl FrontDoor<'_> {
         let mut body = self.view.body(event);
         body.recorded_at += self.random.below(20 * SECOND);
         if self.random.one_in(25) {
-            body.preconditions = Some(Preconditions { slot_changed_at: Some(self.random.below(50)) });
+            body.preconditions = Some(Preconditions {
+                slot_changed_at: Some(self.random.below(50)),
+                ..Preconditions::default()
+            });
         }
         if self.random.one_in(30) {
             body.basis = None;

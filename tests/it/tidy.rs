@@ -24,7 +24,7 @@ const USES: &[(&str, &[&str])] = &[
     // for the ledger.
     ("ledger", &["event", "log", "proof"]),
     ("projection", &["event", "ledger"]),
-    ("admission", &["clock", "event", "evidence", "identity", "ledger", "log"]),
+    ("admission", &["clock", "event", "evidence", "identity", "ledger", "log", "policy"]),
     // How it is asked; `node` wires everything together, and its services hold it.
     (
         "api",
@@ -49,7 +49,22 @@ const USES: &[(&str, &[&str])] = &[
     // `rebuild` folds a stopped node's projections again.
     // The verify-only build's command: formats and proofs, nothing else.
     ("offline", &["event", "proof"]),
-    ("cli", &["api", "clock", "config", "event", "keyfile", "ledger", "log", "node", "projection", "proof"]),
+    (
+        "cli",
+        &[
+            "api",
+            "clock",
+            "config",
+            "event",
+            "keyfile",
+            "ledger",
+            "log",
+            "node",
+            "policy",
+            "projection",
+            "proof",
+        ],
+    ),
 ];
 
 /// Longest source file, lines.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use ed25519_dalek::SigningKey;
+use prost::Message;
 use tonic::transport::Channel;
 
 use super::statement::{self, Act};
@@ -12,10 +14,10 @@ use crate::{
         submit::{self, request, retrying},
     },
     event::{
-        Digest, canonical, digest,
+        Digest, Kind, canonical, digest,
         proto::{
-            AdminAct, AdminSignature, GetAdminStateRequest, GetAdminStateResponse, SubmitStatementRequest,
-            operator_service_client::OperatorServiceClient,
+            AdminAct, AdminSignature, AdminStatement, GetAdminStateRequest, GetAdminStateResponse,
+            SubmitStatementRequest, operator_service_client::OperatorServiceClient,
         },
     },
     keyfile,
@@ -152,10 +154,52 @@ fn sign(path: &Path, key: &Path, to: &Path, format: Format) -> Result {
     Ok(Exit::Ok)
 }
 
+/// The next statement of a ledger, to be signed: asks a node for ledger_id and number.
+///
+/// # Errors
+/// If the node cannot be reached.
+pub async fn next_statement(kind: Kind, payload: Vec<u8>, url: &str) -> Result<Vec<u8>> {
+    let state = state(url).await?;
+    let statement = AdminStatement {
+        ledger_id: state.ledger_id,
+        kind: kind.number().into(),
+        admin_seq: state.next_admin_seq,
+        payload,
+    };
+    Ok(statement.encode_to_vec())
+}
+
+/// Writes a statement down for `admin sign`, and says in words what it is.
+///
+/// # Errors
+/// Of the file system.
+pub fn write_statement(statement: &[u8], path: &Path, format: Format) -> Result {
+    write(path, statement)?;
+    describe("To be signed", statement, path, format)?;
+    Ok(Exit::Ok)
+}
+
+/// Signs a statement with one administrator's key and hands it in.
+///
+/// # Errors
+/// If the node cannot be reached, or the ledger refuses it.
+pub async fn sign_and_submit(statement: Vec<u8>, key: &SigningKey, url: &str, format: Format) -> Result {
+    let signature = AdminSignature {
+        public_key: key.verifying_key().to_bytes().to_vec(),
+        signature: canonical::sign_statement(&statement, key).to_vec(),
+    };
+    hand_in(statement, vec![signature], url, format).await
+}
+
 async fn submit(path: &Path, signatures: &[PathBuf], url: &str, format: Format) -> Result {
     let statement = read(path)?;
-    let words = words(&statement, path)?;
+    words(&statement, path)?;
     let signatures = signatures.iter().map(|file| signature(file, &statement)).collect::<Result<Vec<_>>>()?;
+    hand_in(statement, signatures, url, format).await
+}
+
+async fn hand_in(statement: Vec<u8>, signatures: Vec<AdminSignature>, url: &str, format: Format) -> Result {
+    let words = words(&statement, Path::new("the statement"))?;
     let channel = connect(Some(url)).await?;
     let key = submit::log_key(&channel, None).await?;
     let operator = OperatorServiceClient::new(channel);

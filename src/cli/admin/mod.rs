@@ -3,4 +3,4 @@
 mod command;
 mod statement;
 
-pub use command::{Args, run};
+pub use command::{Args, next_statement, run, sign_and_submit, write_statement};

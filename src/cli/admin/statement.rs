@@ -5,7 +5,10 @@ use prost::Message;
 use crate::event::{
     Digest, Kind, Seq, canonical, digest,
     model::role,
-    proto::{AdminStatement, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, RulesActivated},
+    proto::{
+        AdminStatement, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, PolicyActivated,
+        RulesActivated,
+    },
 };
 
 /// The act, as the command line gives it.
@@ -169,9 +172,31 @@ pub fn words(bytes: &[u8]) -> Option<Vec<(&'static str, String)>> {
             let RulesActivated { rules } = canonical::decode_exact(payload)?;
             lines.push(("effect", format!("rules version {rules}; nodes that lack it halt")));
         }
+        Kind::PolicyActivated => lines.extend(policy_words(canonical::decode_exact(payload)?)),
         _ => return None,
     }
     Some(lines)
+}
+
+fn policy_words(act: PolicyActivated) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        ("policy", format!("{} version {}, {} bytes", act.id, act.version, act.yaml.len())),
+        ("policy sha256", hex::encode(&act.sha256)),
+        ("repository", format!("{} at {}", act.repository, act.commit)),
+        ("reviewed by", act.reviewers.join(", ")),
+    ];
+    if !act.author_key.is_empty() {
+        lines.push(("author", format!("administrator {}", hex::encode(&act.author_key))));
+    }
+    let impact = act.impact.map_or("not tried against history".to_owned(), |impact| {
+        format!(
+            "of {} promotions in entries {} to {}, {} would have been routed higher and {} lower",
+            impact.promotions, impact.from_seq, impact.to_seq, impact.higher, impact.lower
+        )
+    });
+    lines.push(("impact", impact));
+    lines.push(("effect", "from this act on, this policy routes every promotion".into()));
+    lines
 }
 
 #[cfg(test)]

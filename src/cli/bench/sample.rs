@@ -155,6 +155,7 @@ pub fn promotion(pieces: &[Piece; 7], run: &str, client: usize, n: u64, now: Mic
             amr: vec!["pwd".into(), "otp".into()],
             assertion: assertion(),
             answers: vec![answer("reviewed", "Yes."), answer("calibration", "Yes, in all segments.")],
+            ..ApprovalDraft::default()
         }],
         explanations: vec![explanation("shap_report", shap), explanation("attribution", attribution)],
         dataset: Some(Dataset {
@@ -167,5 +168,6 @@ pub fn promotion(pieces: &[Piece; 7], run: &str, client: usize, n: u64, now: Mic
             copy: None,
         }),
         profile: reference(profile),
+        profile_attestation: None,
     }
 }

@@ -93,6 +93,10 @@ pub fn convert(promotion: &Promotion, files: &Files) -> Converted {
         approvals: fields::approvals(&mut c, &promotion.approvals),
         explanations: fields::explanations(&mut c, &promotion.explanations, &known),
         profile: promotion.profile.as_ref().and_then(|path| c.keep("profile", path, None)),
+        profile_attestation: promotion
+            .profile_attestation
+            .as_ref()
+            .and_then(|path| c.keep("profile_attestation", path, None)),
         model_version,
         dataset,
     };

@@ -171,6 +171,8 @@ pub fn approvals(c: &mut Converter<'_>, approvals: &[shape::Approval]) -> Vec<Ap
             amr: approval.amr.clone(),
             assertion: assertion.map(|text| text.trim().to_owned()).unwrap_or_default(),
             answers: approval.answers.as_ref().map(|path| answers(c, &at, path)).unwrap_or_default(),
+            standing_policy: approval.standing_policy.clone(),
+            accountable: approval.accountable.as_ref().map(person),
         }
     };
     approvals.iter().enumerate().map(one).collect()

@@ -23,6 +23,8 @@ pub struct Promotion {
     pub dataset: Option<Dataset>,
     /// Path of the model profile.
     pub profile: Option<String>,
+    /// Path of the build's signature over artefact and profile (DSSE).
+    pub profile_attestation: Option<String>,
 }
 
 /// Which model, where.
@@ -222,6 +224,10 @@ pub struct Approval {
     pub assertion: Option<String>,
     /// Path of the answers, JSON: {question id: answer}.
     pub answers: Option<String>,
+    /// Automated approvals: the standing policy under which this service approves.
+    pub standing_policy: String,
+    /// Automated approvals: who answers for it.
+    pub accountable: Option<Person>,
 }
 
 /// Field five, one explanation.
@@ -275,7 +281,7 @@ pub struct Dataset {
 impl Promotion {
     /// Paths that are hashed, as written.
     pub fn hashed(&self) -> Vec<&str> {
-        let mut paths: Vec<Option<&String>> = vec![self.profile.as_ref()];
+        let mut paths: Vec<Option<&String>> = vec![self.profile.as_ref(), self.profile_attestation.as_ref()];
         if let Some(model) = &self.model_version {
             paths.push(model.artifact.as_ref());
         }

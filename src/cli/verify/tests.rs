@@ -170,7 +170,7 @@ fn promoted() -> Promoted {
             amr: vec!["otp".into()],
             assertion_sha256: vec![8; 32],
             answered: vec!["q".into()],
-            verified_by: String::new(),
+            ..Approval::default()
         }],
         explanations: vec![Explanation {
             kind: "shap_report".into(),
@@ -192,7 +192,7 @@ fn promoted() -> Promoted {
             copy: None,
         }),
         profile: evidence(11),
-        routing: None,
+        ..Promoted::default()
     }
 }
 
@@ -216,8 +216,11 @@ fn ledger() -> TempDir {
     for n in 6..300_u64 {
         let act = RolledBack { slot: Some(slot()), to_seq: n, actor: person(1), request_id: format!("r{n}") };
         let signer = if n % 3 == 0 { SECOND } else { FRONT_DOOR };
-        let value =
-            ledger.sealed(Event::RolledBack(act), Some(Preconditions { slot_changed_at: Some(1) }), signer);
+        let value = ledger.sealed(
+            Event::RolledBack(act),
+            Some(Preconditions { slot_changed_at: Some(1), policy_activated_at: None }),
+            signer,
+        );
         ledger.append(value);
     }
     let key_id = digest::key_id(&key(SECOND).verifying_key()).0.to_vec();
