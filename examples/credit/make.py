@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes everything in examples/credit/ except itself, README.md, requirements.txt and source/.
+"""Makes everything in examples/credit/ except itself, README.md, policy.yaml, requirements.txt and source/.
 
     python make.py                 # writes beside this file
     python make.py --out DIR       # writes somewhere else (to compare two runs)
@@ -941,7 +941,11 @@ PEOPLE = {
     "keller": ("u-2001", "Maria Keller", ["model-risk-approvers", "staff"]),
     "novak": ("u-2002", "Tomas Novak", ["credit-risk-committee", "staff"]),
     "weber": ("u-1001", "Jonas Weber", ["data-science", "staff"]),
+    "retrain": ("svc-weekly-retrain", "Weekly retrain service", ["services"]),
 }
+# How each of them logs in: authentication context and methods. A service has no second factor, only a key.
+PERSON_LOGIN = ("urn:bank:acr:mfa", ["pwd", "otp"])
+LOGIN = {"retrain": ("urn:bank:acr:workload", ["swk"])}
 FORM = {
     "id": "mrm-approval", "version": "3", "title": "Model risk approval: promotion to production",
     "questions": [
@@ -963,13 +967,7 @@ ANSWERS = {
         "threshold_change": "First threshold in this slot: 0.50.",
         "independence": "Yes.",
         "monitoring": "Calibration per decile once 100 further outcomes are known."}],
-    "2026-11-14": [{
-        "comparison_read": "Yes. All band checks against v12 are within tolerance.",
-        "segments": "Yes. Age 18-25 again; its AUC and approval rate moved less than the band allows.",
-        "calibration": "Yes. Practically the same as v12.",
-        "explanation_plausible": "Yes. Checking account, duration and credit history lead, as they did for v12.",
-        "threshold_change": "not applicable",
-        "independence": "Yes."}],
+    "2026-11-14": [None],  # an automated approval answers no questions
     "2026-11-21": [{
         "comparison_read": "Yes. v14 ranks slightly better than v13 on the same snapshot. The gradient boosting challenger is not better than v14 beyond noise and is harder to explain.",
         "segments": "Accepted with a remark. Age 18-25 falls to an approval ratio of 0.66 against 26-40. Its PDs agree with its observed default rate, and age is not an input; the committee is asked to accept this.",
@@ -1002,10 +1000,12 @@ DEV_JWK = {"alg": "EdDSA", "crv": "Ed25519", "kid": "dev-" + sha256(DEV_PUBLIC)[
 
 def assertion(person, auth_time):
     sub, name, groups = PEOPLE[person]
+    acr, amr = LOGIN.get(person, PERSON_LOGIN)
     at = int(utc(auth_time).timestamp())
-    payload = {"acr": "urn:bank:acr:mfa", "amr": ["pwd", "otp"], "aud": "promotion-ledger", "auth_time": at,
-               "email": name.lower().replace(" ", ".") + "@example.bank", "exp": at + 302, "groups": groups, "iat": at + 2,
-               "iss": ISSUER, "name": name, "sub": sub}
+    payload = {"acr": acr, "amr": amr, "aud": "promotion-ledger", "auth_time": at, "exp": at + 302, "groups": groups,
+               "iat": at + 2, "iss": ISSUER, "name": name, "sub": sub}
+    if person not in LOGIN:
+        payload["email"] = name.lower().replace(" ", ".") + "@example.bank"
     head = {"alg": "EdDSA", "kid": DEV_JWK["kid"], "typ": "JWT"}
     signed = b64url(canonical(head)) + "." + b64url(canonical(payload))
     return signed + "." + b64url(DEV_KEY.sign(signed.encode()))
@@ -1129,14 +1129,24 @@ def promotion_yaml(rel, head, bands, explanations=True):
           '  form: {id: mrm-approval, version: "3", file: approval/form.json}',
           f"  justification: {folded(req['justification'], 4)}",
           f"  residual_risk: {folded(req['residual_risk'], 4)}", "",
-          "# Field 4: who decided. The assertions here are development tokens (see ../README.md).", "approvals:"]
+          "# Field 4: who decided. The assertions here are development tokens (see ../README.md)."]
+    if any("standing_policy" in a for a in rel["approvals"]):
+        L += ["# An automated approval: a service under a standing policy, and the person who answers for it. It answers",
+              "# none of the form's questions."]
+    L += ["approvals:"]
     for k, a in enumerate(rel["approvals"]):
         sub, name, groups = PEOPLE[a["who"]]
         suffix = "" if k == 0 else f"-{k + 1}"
-        L += [f"  - approver: {yaml_person(sub, name)}", f"    decided_at: {a['decided_at']}", f"    groups: [{', '.join(groups)}]",
+        acr, amr = LOGIN.get(a["who"], PERSON_LOGIN)
+        L += [f"  - approver: {yaml_person(sub, name)}"]
+        if "standing_policy" in a:
+            L += [f"    standing_policy: {a['standing_policy']}".ljust(40) + "# in ../policy.yaml; it names the model, the service and the band",
+                  f"    accountable: {yaml_person(*PEOPLE[a['accountable']][:2])}"]
+        L += [f"    decided_at: {a['decided_at']}", f"    groups: [{', '.join(groups)}]",
               f"    matched_groups: [{groups[0]}]", "    groups_complete: true", f"    auth_time: {a['auth_time']}",
-              "    acr: urn:bank:acr:mfa", "    amr: [pwd, otp]", f"    assertion: approval/assertion{suffix}.jwt",
-              f"    answers: approval/answers{suffix}.json".ljust(40) + "# {question id: answer}"]
+              f"    acr: {acr}", f"    amr: [{', '.join(amr)}]", f"    assertion: approval/assertion{suffix}.jwt"]
+        if "standing_policy" not in a:
+            L += [f"    answers: approval/answers{suffix}.json".ljust(40) + "# {question id: answer}"]
     L += ["", "# Field 5: the explanations, bound to the model version and to the dataset."]
     if explanations:
         tail = f"explains: model_version, computed_on: dataset, background: explanation/background.csv, tool: shap, tool_version: {shap.__version__}}}"
@@ -1147,7 +1157,8 @@ def promotion_yaml(rel, head, bands, explanations=True):
     L += ["", "# Field 6: the evaluation snapshot, and the definition that it was taken under.",
           "dataset:", "  file: dataset/evaluation.csv", "  keep_copy: true", "  media_type: text/csv", "  strength: content",
           "  snapshot_kind: csv_export", f"  snapshot_id: german-credit-eval@{day}", "  definition: dataset/definition.yaml", "",
-          "# The model profile: what the change is derived from.", "profile: profile.json"]
+          "# The model profile: what the change is derived from.", "profile: profile.json",
+          "profile_attestation: profile.attestation.json  # the build's signature over artefact and profile"]
     return "\n".join(L) + "\n"
 
 
@@ -1180,7 +1191,6 @@ def summary_threshold(models, y, bands, ci):
             f"{num(lo, 3, True)} to {num(hi, 3, True)}: no gain that would justify a less transparent model for adverse action. Not chosen.</p>")
 
 
-SCHEDULER = ("svc-retrain", "weekly retrain scheduler")
 RELEASES = [
     {"day": "2026-11-07", "version": "12", "threshold": 0.50, "first_week": 0, "summary": summary_first,
      "changed": "first promotion in this slot",
@@ -1192,12 +1202,13 @@ RELEASES = [
      "head": ["The first promotion in the slot: v12, no incumbent.", "Read by: promotion-ledger promote -f promotion.yaml   (paths are relative to this file)"]},
     {"day": "2026-11-14", "version": "13", "threshold": 0.50, "first_week": 1, "summary": summary_retrain,
      "changed": "training window rolled by one week; nothing else",
-     "request": {"id": "MRM-1042", "triggered_by": SCHEDULER, "asked": ["keller"], "groups": ["model-risk-approvers"],
+     "request": {"id": "MRM-1042", "triggered_by": PEOPLE["retrain"][:2], "asked": ["retrain"], "groups": ["services"],
                  "asked_at": "2026-11-14T08:00:00Z", "due_at": "2026-11-17T17:00:00Z",
                  "justification": "Weekly retrain of the champion on a training window rolled by one week. Features, transformation, hyperparameters and threshold are unchanged, and every band check against v12 is within tolerance.",
                  "residual_risk": "As accepted for v12. The snapshot holds 320 loans, so small differences cannot be told from noise."},
-     "approvals": [{"who": "keller", "auth_time": "2026-11-14T09:10:02Z", "decided_at": "2026-11-14T09:12:31Z"}],
-     "head": ["The weekly retrain: v13 against champion v12.", "Read by: promotion-ledger promote -f promotion.yaml   (paths are relative to this file)"]},
+     "approvals": [{"who": "retrain", "standing_policy": "SP-2026-03", "accountable": "keller",
+                    "auth_time": "2026-11-14T09:12:28Z", "decided_at": "2026-11-14T09:12:31Z"}],
+     "head": ["The weekly retrain: v13 against champion v12. Approved by a service under a standing policy.", "Read by: promotion-ledger promote -f promotion.yaml   (paths are relative to this file)"]},
     {"day": "2026-11-21", "version": "14", "threshold": 0.42, "first_week": 2, "summary": summary_threshold,
      "changed": "decision threshold 0.50 → 0.42; training window rolled by one week",
      "request": {"id": "MRM-1057", "triggered_by": ("u-1001", "Jonas Weber"), "asked": ["keller", "novak"],
@@ -1300,7 +1311,8 @@ def build(out):
         write_json(d / "approval/form.json", FORM)
         for k, (a, ans) in enumerate(zip(rel["approvals"], ANSWERS[day])):
             suffix = "" if k == 0 else f"-{k + 1}"
-            write_json(d / f"approval/answers{suffix}.json", ans)
+            if ans:
+                write_json(d / f"approval/answers{suffix}.json", ans)
             write(d / f"approval/assertion{suffix}.jwt", assertion(a["who"], a["auth_time"]))
         rel = rel | {"comparators": [m for m in models[1:]]}
         write(d / "promotion.yaml", promotion_yaml(rel, rel["head"], bands))
