@@ -49,6 +49,29 @@ struct Examined {
     problems: Vec<Problem>,
 }
 
+/// Why a promotion is not admitted.
+enum Refusal {
+    /// It lacks what its tier requires.
+    ByPolicy(Box<Routed>),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::ByPolicy(routed) => Self::Invalid(routed.shortfalls),
+            Refusal::Other(error) => error,
+        }
+    }
+}
+
 impl Gateway {
     /// Records a promotion.
     ///
@@ -67,7 +90,6 @@ impl Gateway {
             person.subject_id = real.get(&person.subject_id).cloned().unwrap_or_default();
         }
         let slot = promoted.slot.clone().unwrap_or_default();
-        let by_people = !routing::automated(&promoted);
         let idempotency_key = promotion::promotion_key(&promoted).0.to_vec();
         let mut body = Body { idempotency_key, event: Some(Event::Promoted(promoted)), ..Body::default() };
         let content = content_digest(&body);
@@ -76,35 +98,63 @@ impl Gateway {
             if let Some(receipt) = self.recorded(&body, &content)? {
                 return Ok(receipt);
             }
-            let Some(Event::Promoted(promoted)) = &mut body.event else { break };
-            promoted.routing = None;
-            let routed = self.route(promoted, &approvers).await?;
-            if !routed.shortfalls.is_empty() {
-                self.note_refusal(promoted, content, &routed).await;
-                return Err(Error::Invalid(routed.shortfalls));
-            }
-            let mut routing = routed.routing.clone();
-            // What people approved is never silently routed another way.
-            match &approved_under {
-                Some(before) if by_people && before.policy_seq != routed.policy_seq => {
-                    routing.approved_under_sha256 = same_requirements(before, &routed)?;
-                }
-                Some(_) => {}
-                None => approved_under = Some(routed.clone()),
-            }
-            promoted.routing = Some(routing);
-            let slot_state = self.slot_for(&body, &slot)?;
-            body.preconditions = Some(Preconditions { policy_activated_at: routed.policy_seq, ..slot_state });
+            let routed = match self.admitted(&mut body, &slot, &approvers, &mut approved_under).await {
+                Ok(routed) => routed,
+                // Another copy of this request may have become current in the meantime: then it is the answer.
+                Err(error) => match self.recorded(&body, &content)? {
+                    Some(receipt) => return Ok(receipt),
+                    None => {
+                        if let (Refusal::ByPolicy(routed), Some(Event::Promoted(promoted))) =
+                            (&error, &body.event)
+                        {
+                            self.note_refusal(promoted, content, routed).await;
+                        }
+                        return Err(error.into());
+                    }
+                },
+            };
             body.sealed = self.seal(claims.clone())?;
             match self.submit(&body, content, &slot.model).await {
                 Ok(Some(receipt)) => return Ok(receipt),
                 Ok(None) => {}
                 // Another policy is in force: route again. Otherwise the slot changed, which the caller must see.
-                Err(Error::Raced) if self.policy_seq() != routed.policy_seq => {}
+                Err(Error::Raced) if self.policy_seq() != routed => {}
                 Err(error) => return Err(error),
             }
         }
         Err(Error::Raced)
+    }
+
+    /// Routes a promotion and compares it with its slot, and writes route and preconditions into the body. Gives back
+    /// the PolicyActivated under which this holds.
+    async fn admitted(
+        &self,
+        body: &mut Body,
+        slot: &Slot,
+        approvers: &[Approver],
+        approved_under: &mut Option<Routed>,
+    ) -> Result<Option<Seq>, Refusal> {
+        let Some(Event::Promoted(promoted)) = &mut body.event else {
+            return Err(Error::Internal("a promotion without its event".into()).into());
+        };
+        let by_people = !routing::automated(promoted);
+        let routed = self.route(promoted, approvers).await?;
+        if !routed.shortfalls.is_empty() {
+            return Err(Refusal::ByPolicy(Box::new(routed)));
+        }
+        let mut routing = routed.routing.clone();
+        // What people approved is never silently routed another way.
+        match approved_under {
+            Some(before) if by_people && before.policy_seq != routed.policy_seq => {
+                routing.approved_under_sha256 = same_requirements(before, &routed)?;
+            }
+            Some(_) => {}
+            None => *approved_under = Some(routed.clone()),
+        }
+        promoted.routing = Some(routing);
+        let slot_state = self.slot_for(body, slot)?;
+        body.preconditions = Some(Preconditions { policy_activated_at: routed.policy_seq, ..slot_state });
+        Ok(routed.policy_seq)
     }
 
     fn policy_seq(&self) -> Option<Seq> {

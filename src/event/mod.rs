@@ -3,6 +3,7 @@
 //! Pure: bytes and values in, values out. No I/O, no clock, no randomness; nothing in here knows where an
 //! event is stored or how it travels. The byte layout is specified in [`mod@format`].
 
+mod approvals;
 pub mod canonical;
 pub mod content;
 pub mod digest;

@@ -7,11 +7,11 @@ use std::{collections::BTreeSet, fmt::Display};
 
 pub use super::problem::{Problem, Problems};
 use super::{
-    digest,
+    approvals, digest,
     model::{Digest, Micros},
     proto::{
-        Approval, ApprovalRequest, AttemptRefused, ChallengerComparison, ComparatorRole, Dataset,
-        DatasetStrength, EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+        ApprovalRequest, AttemptRefused, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength,
+        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
     },
     text::{media_type_problem, name_problem, registry_uri_problem, uri_problem, version_problem},
 };
@@ -54,15 +54,7 @@ pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
         Some(request) => approval_request(&mut p, request, recorded_at),
         None => p.add("approval_request", "is missing; a promotion needs all six fields"),
     }
-    approvals(&mut p, promoted, recorded_at);
-    let by_policy = promoted.routing.as_ref().is_some_and(|routing| !routing.policy_sha256.is_empty());
-    for (i, approval) in promoted.approvals.iter().enumerate() {
-        p.require(
-            by_policy || approval.standing_policy.is_empty(),
-            format_args!("approvals[{i}].standing_policy"),
-            "no policy is active that could name this standing policy; a person must approve",
-        );
-    }
+    approvals::rules(&mut p, promoted, recorded_at);
     explanations(&mut p, &promoted.explanations, model, dataset);
     match &promoted.dataset {
         Some(dataset) => dataset_rules(&mut p, dataset),
@@ -118,7 +110,7 @@ pub fn attempt_is_whole(refused: &AttemptRefused) -> bool {
     p.into_sorted().is_empty()
 }
 
-fn sha256_rule(p: &mut Problems, field: impl Display, bytes: &[u8]) {
+pub(super) fn sha256_rule(p: &mut Problems, field: impl Display, bytes: &[u8]) {
     match bytes.len() {
         32 => {}
         0 => p.add(field, "is missing"),
@@ -126,7 +118,7 @@ fn sha256_rule(p: &mut Problems, field: impl Display, bytes: &[u8]) {
     }
 }
 
-fn list_rule(p: &mut Problems, field: impl Display, len: usize) {
+pub(super) fn list_rule(p: &mut Problems, field: impl Display, len: usize) {
     p.require(len <= LIST_LEN_MAX, field, format_args!("has {len} items; at most {LIST_LEN_MAX}"));
 }
 
@@ -227,7 +219,7 @@ fn computed_on(p: &mut Problems, field: impl Display, digest: &[u8], dataset: &D
     );
 }
 
-fn person(p: &mut Problems, field: impl Display, person: Option<&PersonRef>) {
+pub(super) fn person(p: &mut Problems, field: impl Display, person: Option<&PersonRef>) {
     let Some(person) = person else {
         return p.add(field, "is missing");
     };
@@ -279,95 +271,9 @@ fn approval_request(p: &mut Problems, request: &ApprovalRequest, recorded_at: Mi
     }
 }
 
-fn past(p: &mut Problems, field: impl Display, time: Micros, recorded_at: Micros) {
+pub(super) fn past(p: &mut Problems, field: impl Display, time: Micros, recorded_at: Micros) {
     p.require(time > 0, &field, "is missing");
     p.require(time <= recorded_at.saturating_add(CLOCK_SKEW_MAX), field, "lies in the future");
-}
-
-fn approvals(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
-    let none = ApprovalRequest::default();
-    let request = promoted.approval_request.as_ref().unwrap_or(&none);
-    let required = "approvals";
-    p.require(
-        !promoted.approvals.is_empty(),
-        required,
-        "is empty; a promotion needs the identity of its approver",
-    );
-    list_rule(p, required, promoted.approvals.len());
-    let involved: Vec<_> =
-        request.requested_by.iter().chain(&request.triggered_by).chain(&request.contributors).collect();
-    let mut seen = BTreeSet::new();
-    for (i, approval) in promoted.approvals.iter().enumerate() {
-        let at = format_args!("approvals[{i}]");
-        approval_rules(p, at, approval, request, recorded_at);
-        let Some(approver) = &approval.approver else { continue };
-        // A service may approve what it triggered: the decision is the standing policy's.
-        let automated = !approval.standing_policy.is_empty();
-        let independent =
-            automated || !involved.iter().any(|person| person.subject_id == approver.subject_id);
-        p.require(
-            independent,
-            format_args!("{at}.approver"),
-            "requested, triggered or contributed to this promotion; somebody else must approve it",
-        );
-        p.require(seen.insert(&approver.subject_id), format_args!("{at}.approver"), "approves twice");
-    }
-}
-
-fn approval_rules(
-    p: &mut Problems,
-    at: impl Display,
-    approval: &Approval,
-    request: &ApprovalRequest,
-    recorded_at: Micros,
-) {
-    person(p, format_args!("{at}.approver"), approval.approver.as_ref());
-    past(p, format_args!("{at}.decided_at"), approval.decided_at, recorded_at);
-    past(p, format_args!("{at}.auth_time"), approval.auth_time, recorded_at);
-    let asked_first = approval.decided_at >= request.asked_at;
-    p.require(asked_first, format_args!("{at}.decided_at"), "lies before approval_request.asked_at");
-    let login_first = approval.auth_time <= approval.decided_at.saturating_add(CLOCK_SKEW_MAX);
-    p.require(login_first, format_args!("{at}.auth_time"), "lies after decided_at");
-    p.add_some(format_args!("{at}.acr"), name_problem(&approval.acr));
-    list_rule(p, format_args!("{at}.amr"), approval.amr.len());
-    for (i, method) in approval.amr.iter().enumerate() {
-        p.add_some(format_args!("{at}.amr[{i}]"), name_problem(method));
-    }
-    list_rule(p, format_args!("{at}.matched_groups"), approval.matched_groups.len());
-    for (i, group) in approval.matched_groups.iter().enumerate() {
-        p.add_some(format_args!("{at}.matched_groups[{i}]"), name_problem(group));
-    }
-    p.require(
-        approval.groups_complete,
-        format_args!("{at}.groups_complete"),
-        "is false: the identity provider left groups out, so membership is not proven",
-    );
-    sha256_rule(p, format_args!("{at}.assertion_sha256"), &approval.assertion_sha256);
-    let automated = !approval.standing_policy.is_empty();
-    if automated {
-        p.add_some(format_args!("{at}.standing_policy"), name_problem(&approval.standing_policy));
-        person(p, format_args!("{at}.accountable"), approval.accountable.as_ref());
-    } else {
-        p.require(
-            approval.accountable.is_none(),
-            format_args!("{at}.accountable"),
-            "belongs to an automated approval; name its standing policy, or leave it out",
-        );
-    }
-    let questions = request.form.as_ref().map_or(&[][..], |form| &form.questions);
-    // The questions are put to people.
-    for question in questions.iter().filter(|question| question.required && !automated) {
-        let answered = approval.answered.contains(&question.id);
-        p.require(
-            answered,
-            format_args!("{at}.answers"),
-            format_args!("the required question {:?} is not answered", question.id),
-        );
-    }
-    for id in &approval.answered {
-        let known = questions.iter().any(|question| question.id == *id);
-        p.require(known, format_args!("{at}.answers"), format_args!("{id:?} is not a question of the form"));
-    }
 }
 
 fn explanations(p: &mut Problems, explanations: &[Explanation], model: &ModelVersion, dataset: &Dataset) {

@@ -211,7 +211,12 @@ fn reserved_kinds_are_known_by_their_number_alone() {
         let with_message = canonical::admin_event(*kind, Default::default()).is_some()
             || matches!(
                 kind,
-                Kind::LedgerOpened | Kind::Promoted | Kind::RolledBack | Kind::Revoked | Kind::Retired
+                Kind::LedgerOpened
+                    | Kind::Promoted
+                    | Kind::RolledBack
+                    | Kind::Revoked
+                    | Kind::Retired
+                    | Kind::AttemptRefused
             );
         let expected = if with_message { Reason::Canonical } else { Reason::Kind };
         assert_eq!(decode(&sealed(garbage)).err(), Some(expected), "{kind}");

@@ -9,6 +9,7 @@ mod kafka_log;
 mod kafka_node;
 mod log_contract;
 mod node;
+mod routing;
 mod rules;
 mod samples;
 mod simulation;

@@ -11,8 +11,9 @@ use promotion_ledger::{
         model::role,
         promotion,
         proto::{
-            AdminAct, Basis, Body, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired,
-            LedgerOpened, Preconditions, Promoted, RulesActivated, body::Event,
+            AdminAct, AttemptRefused, Basis, Body, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised,
+            KeyRetired, LedgerOpened, PolicyActivated, Preconditions, Promoted, Routing, RulesActivated,
+            Shortfall, body::Event,
         },
     },
     ledger::{
@@ -717,6 +718,206 @@ fn check_transition(state: &str, mut ledger: Ledger, act: Act, then: Then) {
     };
     assert_eq!(header.refers_to, target, "{state}: {act:?}");
     ledger.check();
+}
+
+// --- policies -----------------------------------------------------------------------------------------------
+
+fn policy(yaml: &str) -> PolicyActivated {
+    PolicyActivated {
+        yaml: yaml.as_bytes().to_vec(),
+        sha256: bytes(sha256(yaml.as_bytes())),
+        id: "credit".into(),
+        version: 1,
+        ..PolicyActivated::default()
+    }
+}
+
+fn activate(ledger: &mut Ledger, yaml: &str) {
+    let record = admin(ledger, Kind::PolicyActivated, &policy(yaml));
+    assert_eq!(ledger.push(record).outcome, Outcome::Accepted);
+}
+
+/// A first promotion that was routed by a policy.
+fn routed(yaml: &str) -> Promoted {
+    let mut promoted = promoted("fraud", 1, None);
+    promoted.routing = Some(Routing {
+        tier: "high".into(),
+        engine: "test".into(),
+        policy_sha256: bytes(sha256(yaml.as_bytes())),
+        ..Routing::default()
+    });
+    promoted
+}
+
+fn refused_attempt() -> AttemptRefused {
+    let Some(slot) = promoted("fraud", 1, None).slot else { unreachable!() };
+    AttemptRefused {
+        slot: Some(slot),
+        promotion_key: hash_of("key"),
+        content: hash_of("content"),
+        artifact_sha256: hash_of("artefact"),
+        policy_sha256: hash_of("policy"),
+        tier: "high".into(),
+        shortfalls: vec![Shortfall { field: "approvals".into(), description: "lacks one".into() }],
+    }
+}
+
+fn observed(ledger: &Ledger, event: Event) -> Vec<u8> {
+    seal_bytes(ledger.body(event).encode_to_vec(), 1, &ledger.pinned, &observer())
+}
+
+/// The policy in force is a precondition of every promotion; what its file says is not the writer's business.
+const POLICIES: &[(&str, Make, Expected)] = &[
+    (
+        "routed by the policy in force",
+        |l| {
+            activate(l, "a");
+            l.record(Event::Promoted(routed("a")))
+        },
+        accepted(None),
+    ),
+    (
+        "routed by no policy although one is in force",
+        |l| {
+            activate(l, "a");
+            l.record(first())
+        },
+        refused(Reason::Incomplete),
+    ),
+    (
+        "routed by another policy than the one that it names",
+        |l| {
+            activate(l, "a");
+            l.record(Event::Promoted(routed("b")))
+        },
+        refused(Reason::Incomplete),
+    ),
+    (
+        "routed by a policy although none is in force",
+        |l| l.record(Event::Promoted(routed("a"))),
+        refused(Reason::Incomplete),
+    ),
+    (
+        "the race of a promotion with an activation: the promotion loses",
+        |l| {
+            activate(l, "a");
+            let loser = l.record(Event::Promoted(routed("a")));
+            activate(l, "b");
+            loser
+        },
+        refused(Reason::Precondition),
+    ),
+    (
+        "an automated approval without a policy",
+        |l| {
+            let mut promoted = promoted("fraud", 1, None);
+            promoted.approvals[0].standing_policy = "SP-1".into();
+            promoted.approvals[0].accountable = promoted.approvals[0].approver.clone();
+            l.record(Event::Promoted(promoted))
+        },
+        refused(Reason::Incomplete),
+    ),
+    (
+        "an automated approval that nobody answers for",
+        |l| {
+            activate(l, "a");
+            let mut promoted = routed("a");
+            promoted.approvals[0].standing_policy = "SP-1".into();
+            l.record(Event::Promoted(promoted))
+        },
+        refused(Reason::Incomplete),
+    ),
+    (
+        "somebody answers for an approval that is a person's",
+        |l| {
+            activate(l, "a");
+            let mut promoted = routed("a");
+            promoted.approvals[0].accountable = promoted.approvals[0].approver.clone();
+            l.record(Event::Promoted(promoted))
+        },
+        refused(Reason::Incomplete),
+    ),
+    (
+        "the policy that is in force already",
+        |l| {
+            activate(l, "a");
+            let again = PolicyActivated { commit: "4f2a".into(), ..policy("a") };
+            admin(l, Kind::PolicyActivated, &again)
+        },
+        refused(Reason::AdminAct),
+    ),
+    (
+        "a digest that is not the file's",
+        |l| admin(l, Kind::PolicyActivated, &PolicyActivated { sha256: hash_of("x"), ..policy("a") }),
+        refused(Reason::AdminAct),
+    ),
+    (
+        "its author among the signers",
+        |l| {
+            let author_key = public(&admins()[0]);
+            admin(l, Kind::PolicyActivated, &PolicyActivated { author_key, ..policy("a") })
+        },
+        refused(Reason::AdminAct),
+    ),
+    (
+        "its author not among the signers",
+        |l| {
+            let author_key = public(&admins()[2]);
+            admin(l, Kind::PolicyActivated, &PolicyActivated { author_key, ..policy("a") })
+        },
+        accepted(None),
+    ),
+    ("a refused attempt", |l| observed(l, Event::AttemptRefused(refused_attempt())), accepted(None)),
+    (
+        "a refused attempt without reasons",
+        |l| {
+            observed(l, Event::AttemptRefused(AttemptRefused { shortfalls: Vec::new(), ..refused_attempt() }))
+        },
+        refused(Reason::Incomplete),
+    ),
+    (
+        "the same refused attempt again",
+        |l| {
+            l.push(observed(l, Event::AttemptRefused(refused_attempt())));
+            observed(l, Event::AttemptRefused(refused_attempt()))
+        },
+        duplicate(1),
+    ),
+];
+
+#[test]
+fn every_policy_case_gets_its_outcome() {
+    for (name, make, expected) in POLICIES {
+        outcome(name, *make, *expected);
+    }
+}
+
+/// What a slot remembers of people: the last promotion that they approved, was current, and was not revoked.
+#[test]
+fn a_slot_remembers_the_last_promotion_that_people_approved() {
+    let mut l = Ledger::new();
+    activate(&mut l, "a");
+    let by = |n: u32, current: Option<u32>, people: bool| {
+        let mut promoted = Promoted { routing: routed("a").routing, ..promoted("fraud", n, current) };
+        if !people {
+            promoted.approvals[0].standing_policy = "SP-1".into();
+            promoted.approvals[0].accountable = promoted.approvals[0].approver.clone();
+        }
+        Event::Promoted(promoted)
+    };
+    let human = |l: &Ledger| l.look.slots.values().next().and_then(|slot| slot.human);
+    for (event, expected) in [
+        (by(1, None, true), Some(2)),
+        (by(2, Some(1), false), Some(2)),
+        (by(3, Some(2), true), Some(4)),
+        (rolled_back("fraud", 3, "r1"), Some(4)),
+        (rolled_back("fraud", 2, "r2"), Some(2)),
+    ] {
+        assert_eq!(l.push(l.record(event)).outcome, Outcome::Accepted);
+        assert_eq!(human(&l), expected);
+    }
+    assert_eq!(l.push(l.record(revoked("fraud", 2, "r3"))).outcome, Outcome::Accepted);
+    assert_eq!(human(&l), None);
 }
 
 // --- administrators ----------------------------------------------------------------------------------------

@@ -383,8 +383,13 @@ impl Ledger {
             idempotency_key: expected_key(&event).map(bytes).unwrap_or_default(),
             basis: Some(Basis { size: self.state().size(), link: bytes(self.state().link) }),
             recorded_at: T0 + self.size() * SECOND,
-            preconditions: of_event
-                .map(|slot| Preconditions { slot_changed_at: changed(slot), ..Preconditions::default() }),
+            preconditions: of_event.map(|slot| Preconditions {
+                slot_changed_at: changed(slot),
+                policy_activated_at: match &event {
+                    Event::Promoted(_) => self.state().policy.as_ref().map(|policy| policy.seq),
+                    _ => None,
+                },
+            }),
             sealed: Vec::new(),
             event: Some(event),
         }

@@ -17,8 +17,9 @@ use promotion_ledger::{
         digest,
         model::role,
         proto::{
-            AdminAct, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, Sealed, SealedClaims,
-            Slot, SlotRole, Statement, body::Event,
+            AdminAct, AttemptRefused, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired,
+            MatchedRule, PolicyActivated, ReplayImpact, Routing, Sealed, SealedClaims, Shortfall, Slot,
+            SlotRole, Statement, body::Event,
         },
     },
     identity::subjects::{StoreKeys, Subjects},
@@ -174,6 +175,55 @@ fn story() -> (Ledger, Vec<&'static str>) {
     enter(&mut ledger, "reserved kind: kind", reserved);
     let version = seal_record(&whole, 2, &ledger.pinned, &front_door());
     enter(&mut ledger, "rules version 2: version", version);
+    let yaml = b"policy: {id: credit, version: 1}\n".to_vec();
+    let sha256 = bytes(digest::sha256(&yaml));
+    let activated = PolicyActivated {
+        yaml,
+        sha256: sha256.clone(),
+        id: "credit".into(),
+        version: 1,
+        repository: "https://git.example/mrm".into(),
+        commit: "4f2a9c1".into(),
+        reviewers: vec!["ada".into()],
+        author_key: public(&admins()[2]),
+        impact: Some(ReplayImpact { from_seq: 0, to_seq: 20, promotions: 3, higher: 1, lower: 0 }),
+    };
+    let record = ledger.record(ledger.admin(Kind::PolicyActivated, &activated));
+    enter(&mut ledger, "policy activated", record);
+    let mut routed = promoted("churn", 2, None);
+    routed.routing = Some(Routing {
+        tier: "high".into(),
+        engine: "cel 0.15 + promotion-ledger policy 1".into(),
+        policy_sha256: sha256.clone(),
+        policy_id: "credit".into(),
+        policy_version: 1,
+        matched: vec![MatchedRule {
+            rule: "first-promotion".into(),
+            tier: "high".into(),
+            reason: "Nothing was promoted before.".into(),
+        }],
+        policy_tier: "high".into(),
+        floor_tier: "high".into(),
+        floor_reasons: vec!["it is the first promotion in its slot".into()],
+        standing_policy: "SP-1".into(),
+        in_band: true,
+        inputs: b"{}".to_vec(),
+        approved_under_sha256: vec![9; 32],
+    });
+    let record = ledger.record(Event::Promoted(routed.clone()));
+    enter(&mut ledger, "routed by that policy", record);
+    let refused = AttemptRefused {
+        slot: routed.slot.clone(),
+        promotion_key: hash_of("promotion key"),
+        content: hash_of("content"),
+        artifact_sha256: hash_of("artefact"),
+        policy_sha256: sha256,
+        tier: "high".into(),
+        shortfalls: vec![Shortfall { field: "approvals".into(), description: "lacks one".into() }],
+    };
+    let body = ledger.body(Event::AttemptRefused(refused));
+    let by_observer = seal_record(&body, 1, &ledger.pinned, &observer());
+    enter(&mut ledger, "attempt refused", by_observer);
     let record = ledger.record(retired("credit", 1, "retire"));
     enter(&mut ledger, "retirement of entry 1", record);
     let retired_key = ledger.admin(Kind::KeyRetired, &KeyRetired { key_id: bytes(id_of(&observer())) });

@@ -171,9 +171,10 @@ PROMOTED = {
     7: {6: EVIDENCE, 7: EVIDENCE},
     8: EVIDENCE,
     9: None,
+    10: EVIDENCE,
 }
 ADMIN_ACT = {2: None}
-ADMIN_KINDS = (2, 3, 4, 5, 10)
+ADMIN_KINDS = (2, 3, 4, 5, 8, 10)
 CONTENT = {2: None, 3: None, 4: None, 5: None, 34: PROMOTED, **{16 + kind: ADMIN_ACT for kind in ADMIN_KINDS}}
 
 
@@ -202,6 +203,8 @@ def idempotency_key(body):
         return tagged("request key", bytes([kind]), get(get(event, 3), 2), get(event, 4))
     if kind in ADMIN_KINDS:
         return tagged("request key", bytes([kind]), b"administrators", sha256(get(event, 1)))
+    if kind == 24:
+        return tagged("request key", bytes([kind]), get(event, 2), get(event, 3) + get(event, 5))
     if kind == 1:
         return tagged("request key", bytes([kind]), get(event, 8), b"")
     raise ValueError(f"kind {kind}")
@@ -302,7 +305,7 @@ def check_malformed(at, reason, value, keys, ledger_id):
     if unknown:
         return
     body, key_id = get(value, 4), get(value, 2)
-    reserved = any(17 <= n <= 48 and n not in (*range(17, 22), 26, *range(34, 38)) for n, _, _ in fields(body))
+    reserved = any(17 <= n <= 48 and n not in (*range(17, 22), 24, 26, *range(34, 38), 40) for n, _, _ in fields(body))
     check(f"{at}: kind", reserved, reason == "kind")
     if reserved:
         return

@@ -11,7 +11,7 @@ use crate::{
     cli::{
         output::{self, Exit, Failure, Format, Result, say},
         source::connect,
-        submit::{self, request, retrying},
+        submit::{self, Recorded, request, retrying},
     },
     event::{
         Digest, Kind, canonical, digest,
@@ -183,23 +183,32 @@ pub fn write_statement(statement: &[u8], path: &Path, format: Format) -> Result 
 ///
 /// # Errors
 /// If the node cannot be reached, or the ledger refuses it.
-pub async fn sign_and_submit(statement: Vec<u8>, key: &SigningKey, url: &str, format: Format) -> Result {
+pub async fn sign_and_hand_in(statement: Vec<u8>, key: &SigningKey, url: &str) -> Result<Recorded> {
     let signature = AdminSignature {
         public_key: key.verifying_key().to_bytes().to_vec(),
         signature: canonical::sign_statement(&statement, key).to_vec(),
     };
-    hand_in(statement, vec![signature], url, format).await
+    hand_in(statement, vec![signature], url).await
+}
+
+/// Prints what an act became.
+pub fn print(statement: &[u8], recorded: &Recorded, signatures: usize, format: Format) {
+    let words = statement::words(statement).unwrap_or_default();
+    let act = words.first().map(|(_, text)| text.clone()).unwrap_or_default();
+    submit::print(&act, recorded, None, &[("signatures", signatures.to_string())], format);
 }
 
 async fn submit(path: &Path, signatures: &[PathBuf], url: &str, format: Format) -> Result {
     let statement = read(path)?;
     words(&statement, path)?;
     let signatures = signatures.iter().map(|file| signature(file, &statement)).collect::<Result<Vec<_>>>()?;
-    hand_in(statement, signatures, url, format).await
+    let count = signatures.len();
+    let recorded = hand_in(statement.clone(), signatures, url).await?;
+    print(&statement, &recorded, count, format);
+    Ok(Exit::Ok)
 }
 
-async fn hand_in(statement: Vec<u8>, signatures: Vec<AdminSignature>, url: &str, format: Format) -> Result {
-    let words = words(&statement, Path::new("the statement"))?;
+async fn hand_in(statement: Vec<u8>, signatures: Vec<AdminSignature>, url: &str) -> Result<Recorded> {
     let channel = connect(Some(url)).await?;
     let key = submit::log_key(&channel, None).await?;
     let operator = OperatorServiceClient::new(channel);
@@ -208,10 +217,7 @@ async fn hand_in(statement: Vec<u8>, signatures: Vec<AdminSignature>, url: &str,
         let act = Some(AdminAct { statement: statement.clone(), signatures: signatures.clone() });
         async move { operator.submit_statement(request(SubmitStatementRequest { act })).await }
     });
-    let recorded = submit::verified(answer.await?.receipt, &key)?;
-    let act = words.first().map(|(_, text)| text.clone()).unwrap_or_default();
-    submit::print(&act, &recorded, None, &[("signatures", signatures.len().to_string())], format);
-    Ok(Exit::Ok)
+    submit::verified(answer.await?.receipt, &key)
 }
 
 /// A signature file: public key and signature in hex, on one line.

@@ -57,9 +57,13 @@ pub async fn approved_on_the_14th(stage: &Stage) -> Step {
                 model.name, model.version, asked.system, asked.id
             ));
             let found = format!("version {}, approved by {}", model.version, seen::name(&people, approver));
-            step.expect(found.clone(), "version 13, approved by Maria Keller (u-2001)".to_owned(), found);
+            step.expect(
+                found.clone(),
+                "version 13, approved by Weekly retrain service (svc-weekly-retrain)".to_owned(),
+                found,
+            );
         }
-        for (at, expected) in [("2026-11-14T09:00:00Z", Some(1)), ("2026-11-14T18:00:00Z", Some(2))] {
+        for (at, expected) in [("2026-11-14T09:00:00Z", Some(2)), ("2026-11-14T18:00:00Z", Some(3))] {
             let found = current(stage, time(at)).await?;
             step.expect(
                 format!("current at {at}: {}", entry_or_none(found)),
@@ -146,13 +150,13 @@ pub async fn verified(stage: &Stage) -> Step {
 /// And if somebody changes one byte?
 pub async fn flipped(stage: &Stage) -> Step {
     let at = stage.at(time(ASKED));
-    Step::play("Somebody flips one byte in a copy of entry 2", at, async |step| {
+    Step::play("Somebody flips one byte in a copy of entry 3", at, async |step| {
         let entries = chain(stage).await?;
-        let middle = entries.get(2).map_or(0, |entry| entry.record.len() / 2);
+        let middle = entries.get(3).map_or(0, |entry| entry.record.len() / 2);
         for (part, byte) in [("record", middle), ("header", HEADER_EVENT_DIGEST)] {
             let mut copy = entries.clone();
             let bytes = copy
-                .get_mut(2)
+                .get_mut(3)
                 .map(|entry| if part == "record" { &mut entry.record } else { &mut entry.header });
             if let Some(byte) = bytes.and_then(|bytes| bytes.get_mut(byte)) {
                 *byte ^= 1;
@@ -161,8 +165,8 @@ pub async fn flipped(stage: &Stage) -> Step {
             let fault = verifier.push(&copy, 1).err();
             let named = fault.as_ref().map(|fault| fault.seq);
             step.expect(
-                format!("byte {byte} of its {part}: verification names entry 2"),
-                entry_or_none(Some(2)),
+                format!("byte {byte} of its {part}: verification names entry 3"),
+                entry_or_none(Some(3)),
                 entry_or_none(named),
             );
             let fault = fault.map(|fault| fault.to_string()).unwrap_or_default();

@@ -61,6 +61,7 @@ async fn play(stage: &Stage, format: Format) -> Vec<Step> {
             step.print(steps.len());
         }
     };
+    show(story::policy_activated(stage).await);
     show(story::first_promotion(stage).await);
     show(story::weekly_retrain(stage).await);
     show(story::threshold_change(stage).await);

@@ -49,6 +49,8 @@ pub struct Stage {
     pub key: LogKey,
     /// Known from `init`, not from the node.
     pub ledger_id: Digest,
+    /// The administrator's key.
+    pub admin_key: PathBuf,
     clock: StoryClock,
     channel: Channel,
     node: Arc<Node>,
@@ -90,7 +92,19 @@ impl Stage {
         });
         let channel = connect(Some(&url)).await?;
         let dir = dir.to_path_buf();
-        Ok(Self { dir, examples, url, key, ledger_id: made.ledger_id, clock, channel, node, stop, served })
+        Ok(Self {
+            dir,
+            examples,
+            url,
+            key,
+            ledger_id: made.ledger_id,
+            admin_key: made.admin_key.unwrap_or_default(),
+            clock,
+            channel,
+            node,
+            stop,
+            served,
+        })
     }
 
     /// Sets the node's clock.

@@ -1,5 +1,6 @@
 //! November 2026: three promotions, a storm of retries, a refusal, a report that was made again.
 
+use prost::Message;
 use tonic::Code;
 
 use super::{
@@ -8,20 +9,22 @@ use super::{
 };
 use crate::{
     cli::{
+        admin,
         output::{Exit, Failure, Result},
-        promote,
+        policy, promote,
         promotion_file::{self, Converted},
         source,
         submit::{self, Emitter, Recorded},
         upload,
     },
     event::{
-        Digest, Micros, digest,
+        Digest, Kind, Micros, digest,
         proto::{
-            AsOfRequest, GetEntryRequest, ListEntriesRequest, ListedEntry, PromoteRequest,
+            AsOfRequest, GetEntryRequest, ListEntriesRequest, ListedEntry, PolicyActivated, PromoteRequest,
             ReadEvidenceRequest, get_entry_request::By,
         },
     },
+    keyfile,
 };
 
 pub(super) const MODEL: &str = "german-credit-pd";
@@ -72,6 +75,47 @@ async fn size(stage: &Stage) -> Result<u64> {
     Ok(stage.auditor().get_status(crate::event::proto::GetStatusRequest {}).await?.into_inner().synced_size)
 }
 
+/// Before everything: who decides what.
+pub async fn policy_activated(stage: &Stage) -> Step {
+    let at = stage.at(time("2026-11-06T09:00:00Z"));
+    Step::play("The administrators put a policy in force: which change needs whom", at, async |step| {
+        let yaml = std::fs::read(stage.example("policy.yaml"))
+            .map_err(|error| Failure::usage(format!("policy.yaml: {error}")))?;
+        let policy = match crate::policy::load(&yaml) {
+            Ok(policy) => policy,
+            Err(findings) => {
+                let first = findings.first().map(ToString::to_string).unwrap_or_default();
+                return Err(Failure::usage(format!("policy.yaml:{first}")));
+            }
+        };
+        step.note(format!(
+            "{} rules, each reached by one of the file's own {} tests",
+            policy.file().rules.len(),
+            policy.file().tests.len()
+        ));
+        let act = PolicyActivated {
+            repository: "https://git.example.bank/model-risk/policies".into(),
+            commit: "4f2a9c1".into(),
+            reviewers: vec!["mkeller".into(), "tnovak".into()],
+            ..policy::stating(&policy, yaml)
+        };
+        let kind = Kind::PolicyActivated;
+        let statement = admin::next_statement(kind, act.encode_to_vec(), &stage.url).await?;
+        let key = keyfile::signing_key(&stage.admin_key).map_err(|e| Failure::usage(e.to_string()))?;
+        let recorded = admin::sign_and_hand_in(statement, &key, &stage.url).await?;
+        step.expect("signed by an administrator, recorded as entry 1", 1, recorded.receipt.seq);
+        Ok(())
+    })
+    .await
+}
+
+/// The tier to which an entry was routed.
+async fn tier_of(stage: &Stage, seq: u64) -> Result<String> {
+    let request = GetEntryRequest { by: Some(By::Seq(seq)), unseal: false };
+    let (promoted, _) = super::seen::promoted(stage.auditor(), request).await?;
+    Ok(promoted.routing.map(|routing| routing.tier).unwrap_or_default())
+}
+
 /// The 7th.
 pub async fn first_promotion(stage: &Stage) -> Step {
     let at = stage.at(time("2026-11-07T10:30:00Z"));
@@ -83,7 +127,12 @@ pub async fn first_promotion(stage: &Stage) -> Step {
         );
         let (_, recorded) = promote_file(stage, "2026-11-07/promotion.yaml", step).await?;
         let seq = recorded.receipt.seq;
-        step.expect("all six fields are there: recorded as entry 1, the receipt verifies offline", 1, seq);
+        step.expect("all six fields are there: recorded as entry 2, the receipt verifies offline", 2, seq);
+        step.expect(
+            "a first promotion: tier high, a person approved",
+            "high".to_owned(),
+            tier_of(stage, seq).await?,
+        );
         step.expect(
             format!("entry {seq} is current"),
             entry_or_none(Some(seq)),
@@ -100,7 +149,12 @@ pub async fn weekly_retrain(stage: &Stage) -> Step {
     Step::play("The weekly retrain: v13 against champion v12", at, async |step| {
         let (file, recorded) = promote_file(stage, "2026-11-14/promotion.yaml", step).await?;
         let seq = recorded.receipt.seq;
-        step.expect("recorded as entry 2, the receipt verifies offline", 2, seq);
+        step.expect("recorded as entry 3, the receipt verifies offline", 3, seq);
+        step.expect(
+            "inside the band of its standing policy: tier low, approved by its service",
+            "low".to_owned(),
+            tier_of(stage, seq).await?,
+        );
         step.note(format!("event digest {}", recorded.header.event_digest));
         let key = submit::promotion_key(&file.draft);
         let again = submit::submit(&stage.emitter(), &file.draft, &stage.key).await?;
@@ -150,6 +204,11 @@ pub async fn threshold_change(stage: &Stage) -> Step {
             after - before,
         );
         step.expect("one submission wrote it", 1, wrote.len());
+        step.expect(
+            "a threshold moved: tier high, people approved",
+            "high".to_owned(),
+            tier_of(stage, seq).await?,
+        );
         step.expect(format!("{STORM} callers hold a verified receipt"), STORM, receipts.len());
         step.expect("all of them for the same entry, event digest and key", 1, names.len());
         let marked = size(stage).await?.saturating_sub(seq + 1);
@@ -267,7 +326,7 @@ pub async fn regenerated_report(stage: &Stage) -> Step {
             step.expect(
                 "the event points to the original",
                 first.to_string(),
-                explained_by(stage, 2).await?.to_string(),
+                explained_by(stage, 3).await?.to_string(),
             );
             let by = |sha256: Digest| ListEntriesRequest {
                 evidence_sha256: sha256.0.to_vec(),

@@ -12,6 +12,7 @@ use crate::{
     },
     event::{Kind, proto::PolicyActivated},
     keyfile,
+    policy::Policy,
 };
 
 use super::{file, history};
@@ -47,6 +48,17 @@ pub struct Args {
     url: String,
 }
 
+/// A policy file, and what it states about itself.
+pub fn stating(policy: &Policy, yaml: Vec<u8>) -> PolicyActivated {
+    PolicyActivated {
+        yaml,
+        sha256: policy.digest().0.to_vec(),
+        id: policy.id().into(),
+        version: policy.version(),
+        ..PolicyActivated::default()
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -69,16 +81,14 @@ pub async fn run(args: &Args, format: Format) -> Result {
             format!("the ledger has a routing finding, entry {seq}: {what}; settle it first"),
         ));
     }
+    let yaml = file::bytes(&args.file)?;
     let payload = PolicyActivated {
-        yaml: file::bytes(&args.file)?,
-        sha256: policy.digest().0.to_vec(),
-        id: policy.id().into(),
-        version: policy.version(),
         repository: args.repository.clone(),
         commit: args.commit.clone(),
         reviewers: args.reviewers.clone(),
         author_key: author_key.unwrap_or_default(),
         impact: Some(tried.impact()),
+        ..stating(&policy, yaml)
     };
     let statement = admin::next_statement(Kind::PolicyActivated, payload.encode_to_vec(), &args.url).await?;
     match (&args.output, &args.admin_key) {
@@ -88,7 +98,9 @@ pub async fn run(args: &Args, format: Format) -> Result {
             if format == Format::Text {
                 say!("impact       {} higher, {} lower of {}", tried.higher, tried.lower, tried.promotions);
             }
-            admin::sign_and_submit(statement, &key, &args.url, format).await
+            let recorded = admin::sign_and_hand_in(statement.clone(), &key, &args.url).await?;
+            admin::print(&statement, &recorded, 1, format);
+            Ok(Exit::Ok)
         }
         (None, None) => Err(Failure::usage("give --admin-key or --output".to_owned())),
     }

@@ -6,4 +6,5 @@ mod explain;
 mod file;
 mod history;
 
+pub use activate::stating;
 pub use command::{Args, run};

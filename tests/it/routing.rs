@@ -1,0 +1,404 @@
+//! Materiality routing on a real node: the example's three promotions by the command line, what policy refuses,
+//! activation under load, and routes derived again from what the events froze.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use promotion_ledger::{
+    event::{
+        Header, Outcome, canonical,
+        digest::sha256,
+        proto::{PromotionDraft, body::Event},
+    },
+    policy::{self, audit::Audit, recheck},
+};
+use serde_json::Value;
+use tonic_types::StatusExt;
+
+use crate::harness::{Client, Directory, LogUnderTest, Node, run};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/credit")
+}
+
+/// A copy of the example whose files a test may change.
+fn copied() -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).expect("a directory");
+        for entry in fs::read_dir(from).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let to = to.join(path.file_name().expect("a name"));
+            if path.is_dir() {
+                copy(&path, &to);
+            } else {
+                fs::copy(&path, &to).expect("a copy");
+            }
+        }
+    }
+    let copied = tempfile::tempdir().expect("a directory");
+    for day in ["2026-11-07", "2026-11-14", "2026-11-21"] {
+        copy(&examples().join(day), &copied.path().join(day));
+    }
+    copied
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn succeeded(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {}", text(output)))
+}
+
+/// A node whose administrators' key is at hand.
+struct Ledger {
+    dir: Directory,
+    node: Node,
+}
+
+impl Ledger {
+    fn start() -> Self {
+        let dir = Directory::init(&LogUnderTest::Embedded);
+        let node = Node::serve(&dir.path());
+        Self { dir, node }
+    }
+
+    fn activate(&self, policy: &Path) -> Output {
+        let (file, key) = (policy.display().to_string(), self.dir.path().with_file_name("node.admin.pem"));
+        let key = key.display().to_string();
+        run(&[
+            "policy",
+            "activate",
+            &file,
+            "--repository",
+            "https://git.example.bank/mrm",
+            "--commit",
+            "4f2a9c1",
+            "--reviewer",
+            "mkeller",
+            "--admin-key",
+            &key,
+            "--url",
+            &self.node.url,
+            "--format",
+            "json",
+        ])
+    }
+
+    fn promote(&self, file: &Path) -> Output {
+        let file = file.display().to_string();
+        run(&["promote", "-f", &file, "--url", &self.node.url, "--format", "json"])
+    }
+}
+
+fn event(receipt: &Value, ledger: &Ledger) -> Value {
+    let seq = receipt["seq"].as_u64().unwrap_or_else(|| panic!("no seq in {receipt}")).to_string();
+    succeeded(&run(&["show", &seq, "--url", &ledger.node.url, "--format", "json"]))
+}
+
+/// Finds a key anywhere in a JSON document.
+fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(members) => {
+            members.get(key).or_else(|| members.values().find_map(|value| find(value, key)))
+        }
+        Value::Array(items) => items.iter().find_map(|value| find(value, key)),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_is_routed_recorded_and_derived_again() {
+    let ledger = Ledger::start();
+    let policy = examples().join("policy.yaml");
+    let activated = succeeded(&ledger.activate(&policy));
+    assert_eq!(activated["seq"], 1, "{activated}");
+    for (day, tier) in [("2026-11-07", "high"), ("2026-11-14", "low"), ("2026-11-21", "high")] {
+        let receipt = succeeded(&ledger.promote(&examples().join(day).join("promotion.yaml")));
+        let shown = event(&receipt, &ledger);
+        let routing = find(&shown, "routing").unwrap_or_else(|| panic!("no routing in {shown}"));
+        assert_eq!(routing["tier"], tier, "{day}: {routing}");
+        assert_eq!(routing["policy_id"], "credit-models");
+        assert!(!routing["matched"].as_array().expect("rules").is_empty());
+    }
+    // A shorter policy in the ledger's history: the same file gives the same routes, a stricter one names each.
+    let url = ledger.node.url.clone();
+    let file = policy.display().to_string();
+    let same = succeeded(&run(&["policy", "replay", &file, "--url", &url, "--format", "json"]));
+    assert_eq!((&same["promotions"], same["other"].as_array().map(Vec::len)), (&3.into(), Some(0)), "{same}");
+    let stricter = fs::read_to_string(&policy)
+        .expect("a policy")
+        .replace("adverse_action_always_committee: false", "adverse_action_always_committee: true");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("stricter.yaml");
+    fs::write(&path, stricter).expect("a file");
+    let refused = run(&["policy", "check", &path.display().to_string(), "--format", "json"]);
+    assert_eq!(refused.status.code(), Some(1), "its own tests expect the milder reading: {}", text(&refused));
+    // Everything follows from what was frozen; without a node, from the directory alone.
+    let Ledger { dir, node } = ledger;
+    node.stop();
+    let verified =
+        succeeded(&run(&["verify", "--dir", &dir.path().display().to_string(), "--format", "json"]));
+    assert_eq!(verified["routed_again"], 3, "{verified}");
+    assert_eq!(verified["routing_findings"], Value::Array(Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_policy_refuses_is_said_whole_and_noted_once() {
+    let ledger = Ledger::start();
+    let example = copied();
+    let first = example.path().join("2026-11-07/promotion.yaml");
+    // Before there is a policy nobody is automated.
+    let automated = example.path().join("2026-11-14/promotion.yaml");
+    let refused = ledger.promote(&automated);
+    assert!(text(&refused).contains("no policy is active"), "{}", text(&refused));
+    succeeded(&ledger.activate(&examples().join("policy.yaml")));
+    succeeded(&ledger.promote(&first));
+    succeeded(&ledger.promote(&automated));
+    // The threshold change, approved by the retrain service and with half of its explanations.
+    let path = example.path().join("2026-11-21/promotion.yaml");
+    let written = fs::read_to_string(&path).expect("a promotion");
+    let (before, rest) = written.split_once("\napprovals:\n").expect("approvals");
+    let (_, after) = rest.split_once("\n# Field 5").expect("field five");
+    let service = fs::read_to_string(&automated).expect("a promotion");
+    let (_, service) = service.split_once("\napprovals:\n").expect("approvals");
+    let (service, _) = service.split_once("\n# Field 5").expect("field five");
+    let service = service
+        .replace("2026-11-14T", "2026-11-21T")
+        .replace("approval/assertion.jwt", "../2026-11-14/approval/assertion.jwt");
+    let after: String = after
+        .lines()
+        .filter(|line| !line.contains("kind: attribution"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&path, format!("{before}\napprovals:\n{service}\n# Field 5{after}")).expect("a file");
+    let refused = ledger.promote(&path);
+    let said = text(&refused);
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("approvals[0].standing_policy") && said.contains("asks for people"), "{said}");
+    assert!(said.contains("lacks one of kind attribution"), "{said}");
+    let entries = ledger.node.client().await.entries().await;
+    let attempt = |entry: &promotion_ledger::proof::verify::StoredEntry| {
+        let record = canonical::decode(&entry.record).expect("a record");
+        matches!(record.body.event, Some(Event::AttemptRefused(_)))
+    };
+    assert_eq!(entries.iter().filter(|entry| attempt(entry)).count(), 1);
+    // The same request again is refused again, and noted once.
+    assert!(!ledger.promote(&path).status.success());
+    assert_eq!(ledger.node.client().await.entries().await.len(), entries.len());
+    // It does not hold the key: the same promotion, mended, is recorded.
+    fs::write(&path, written).expect("a file");
+    succeeded(&ledger.promote(&path));
+}
+
+/// A policy for the load: every first promotion needs a person.
+fn small_policy(version: u32) -> String {
+    format!(
+        r#"policy: {{id: load, version: {version}}}
+tiers:
+  - {{id: low, approval: automated, comparison: mechanical, on_incumbent_change: hold, retain_days: 10}}
+  - {{id: high, approval: human, approvers: [{{group: model-risk-approvers, count: 1}}], comparison: rendered, explanations: [shap_report], on_incumbent_change: hold, retain_days: 10}}
+bands:
+  narrow: [{{metric: auc, segments: [overall], tolerance: 0.01}}]
+standing_policies:
+  - {{id: SP, models: [none], services: [{{issuer: "https://idp.example.bank", subject: s}}], accountable: [{{issuer: "https://idp.example.bank", subject: a}}], band: narrow}}
+rules:
+  - {{id: stable, tier: low, when: change.in_band, reason: stable}}
+  - {{id: first, tier: high, when: change.first_promotion, reason: first}}
+tests:
+  - {{name: stable, given: {{}}, expect: {{tier: low}}}}
+  - {{name: first, given: {{previous: null, since_human: null}}, expect: {{tier: high}}}}
+"#
+    )
+}
+
+/// A first promotion of a model of its own, with a profile that fits it.
+async fn first_promotion(client: &Client, profile: &Value, model: usize) -> PromotionDraft {
+    let mut draft = client.draft(model, 0);
+    let dataset = draft.dataset.clone().expect("a dataset");
+    let mut profile = profile.clone();
+    let named = |digest: &[u8]| Value::from(format!("sha256:{}", hex::encode(digest)));
+    profile["evaluation"]["snapshot_digest"] = named(&dataset.digest);
+    profile["evaluation"]["definition_digest"] = named(&dataset.definition_digest);
+    let bytes = serde_json::to_vec(&profile).expect("JSON");
+    let piece = promotion_ledger::cli::bench::sample::Piece { bytes, media_type: "application/json" };
+    client.upload(&piece).await.expect("an upload");
+    let reference = draft.profile.as_mut().expect("a profile");
+    reference.sha256 = sha256(&piece.bytes).0.to_vec();
+    reference.length = piece.bytes.len() as u64;
+    draft.challenger_comparison.as_mut().expect("a comparison").band_checks.clear();
+    draft
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_activated_under_load_routes_everything_after_it_and_nothing_before() {
+    let ledger = Ledger::start();
+    let client = ledger.node.client().await;
+    client.upload_all().await;
+    let profile: Value =
+        serde_json::from_slice(&fs::read(examples().join("2026-11-07/profile.json")).expect("a profile"))
+            .expect("JSON");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |version: u32| {
+        let path = directory.path().join(format!("{version}.yaml"));
+        fs::write(&path, small_policy(version)).expect("a file");
+        path
+    };
+    succeeded(&ledger.activate(&file(1)));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut drafts = Vec::new();
+    for model in 0..400 {
+        drafts.push(first_promotion(&client, &profile, model).await);
+    }
+    let chunks: Vec<Vec<PromotionDraft>> = drafts.chunks(100).map(<[_]>::to_vec).collect();
+    let load: Vec<_> = chunks
+        .into_iter()
+        .map(|drafts| {
+            let (mut emitter, stop) = (client.emitter(), stop.clone());
+            tokio::spawn(async move {
+                let mut recorded = 0;
+                for draft in drafts {
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let request =
+                        promotion_ledger::event::proto::PromoteRequest { promotion: Some(draft.clone()) };
+                    emitter
+                        .promote(request)
+                        .await
+                        .unwrap_or_else(|status| panic!("{status}: {:?}", status.get_details_bad_request()));
+                    recorded += 1;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                recorded
+            })
+        })
+        .collect();
+    for version in 2..=4 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        succeeded(&ledger.activate(&file(version)));
+    }
+    stop.store(true, Ordering::SeqCst);
+    let mut recorded = 0;
+    for task in load {
+        recorded += task.await.expect("a client's end");
+    }
+    // In the log's order: what routed each promotion is the policy that was in force there.
+    let (mut in_force, mut promotions, mut policies) = (Vec::new(), 0, 0);
+    let mut audit = Audit::default();
+    for entry in client.entries().await {
+        let header = Header::decode(&entry.header).expect("a header");
+        let record = canonical::decode(&entry.record).expect("a record");
+        let audited = audit.push(&header, &record.body);
+        match record.body.event {
+            Some(Event::PolicyActivated(act)) if header.outcome == Outcome::Accepted => {
+                in_force = policy::audit::activated(&act).expect("a policy").sha256;
+                policies += 1;
+            }
+            Some(Event::Promoted(promoted)) if header.outcome == Outcome::Accepted => {
+                assert_eq!(promoted.routing.expect("a route").policy_sha256, in_force, "{}", header.seq);
+                assert_eq!(audited.expect("routed again").findings, Vec::<String>::new());
+                promotions += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((promotions, policies), (recorded, 4));
+    assert!(recorded > 20, "only {recorded} promotions");
+    ledger.node.stop();
+}
+
+/// What does not follow from the frozen inputs is a finding, whatever was changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_changed_part_of_a_route_is_a_finding() {
+    let ledger = Ledger::start();
+    succeeded(&ledger.activate(&examples().join("policy.yaml")));
+    succeeded(&ledger.promote(&examples().join("2026-11-07/promotion.yaml")));
+    let entries = ledger.node.client().await.entries().await;
+    let record = canonical::decode(&entries[2].record).expect("a record");
+    let Some(Event::Promoted(promoted)) = record.body.event else { panic!("no promotion") };
+    let yaml = fs::read(examples().join("policy.yaml")).expect("a policy");
+    let policy = policy::load(&yaml).expect("a good policy");
+    assert_eq!(recheck::findings(&promoted, &policy, None), Vec::<String>::new());
+    type Change = fn(&mut promotion_ledger::event::proto::Promoted);
+    let changes: [(&str, Change); 9] = [
+        ("tier", |p| p.routing.as_mut().expect("a route").tier = "low".into()),
+        ("rule", |p| p.routing.as_mut().expect("a route").matched.clear()),
+        ("floor", |p| p.routing.as_mut().expect("a route").floor_reasons.clear()),
+        ("band", |p| p.routing.as_mut().expect("a route").in_band ^= true),
+        ("inputs", |p| p.routing.as_mut().expect("a route").inputs.push(b' ')),
+        ("no route", |p| p.routing = None),
+        ("approval", |p| p.approvals.clear()),
+        ("explanation", |p| p.explanations.truncate(1)),
+        ("another model", |p| p.slot.as_mut().expect("a slot").model = "other".into()),
+    ];
+    for (name, change) in changes {
+        let mut changed = promoted.clone();
+        change(&mut changed);
+        assert!(!recheck::findings(&changed, &policy, None).is_empty(), "{name}");
+    }
+    ledger.node.stop();
+}
+
+#[test]
+fn policy_commands_say_where_and_why() {
+    let file = examples().join("policy.yaml").display().to_string();
+    let checked = succeeded(&run(&["policy", "check", &file, "--format", "json"]));
+    assert_eq!((checked["ok"].as_bool(), checked["id"].as_str()), (Some(true), Some("credit-models")));
+    let directory = tempfile::tempdir().expect("a directory");
+    let junit = directory.path().join("junit.xml");
+    let tested = run(&["policy", "test", &file, "--junit", &junit.display().to_string(), "--format", "json"]);
+    assert_eq!(succeeded(&tested)["failed"], 0);
+    let xml = fs::read_to_string(&junit).expect("a report");
+    assert!(xml.starts_with("<?xml") && xml.contains("failures=\"0\""), "{xml}");
+    let day = |day: &str| examples().join(day).join("profile.json").display().to_string();
+    let explained = succeeded(&run(&[
+        "policy",
+        "explain",
+        &file,
+        "--candidate",
+        &day("2026-11-14"),
+        "--previous",
+        &day("2026-11-07"),
+        "--model",
+        "german-credit-pd",
+        "--format",
+        "json",
+    ]));
+    assert_eq!(explained["route"]["tier"], "low", "{explained}");
+    let explained = succeeded(&run(&[
+        "policy",
+        "explain",
+        &file,
+        "--candidate",
+        &day("2026-11-14"),
+        "--previous",
+        &day("2026-11-07"),
+        "--model",
+        "german-credit-pd",
+        "--provenance",
+        "declared",
+        "--format",
+        "json",
+    ]));
+    assert_eq!(explained["route"]["tier"], "high", "{explained}");
+    // A wrong name is found with its line and column.
+    let wrong = directory.path().join("wrong.yaml");
+    let written =
+        fs::read_to_string(&file).expect("a policy").replace("change.first_promotion\n", "change.frist\n");
+    fs::write(&wrong, &written).expect("a file");
+    let refused = run(&["policy", "check", &wrong.display().to_string()]);
+    assert_eq!(refused.status.code(), Some(1));
+    let line = written.lines().position(|line| line.contains("change.frist")).expect("the line") + 1;
+    assert!(text(&refused).contains(&format!(":{line}:")), "{}", text(&refused));
+    assert!(text(&refused).contains("frist"), "{}", text(&refused));
+}
