@@ -58,6 +58,9 @@ fn message_attributes(config: &mut Config, scope: &str, message: &DescriptorProt
 fn serializer(field: &FieldDescriptorProto) -> Option<String> {
     match (field.r#type(), field.label()) {
         (Type::Bytes, Label::Repeated) => Some("hex_list".into()),
+        // Documents that people wrote or read stay documents.
+        (Type::Bytes, _) if field.name() == "inputs" => Some("document".into()),
+        (Type::Bytes, _) if field.name() == "yaml" => Some("text".into()),
         (Type::Bytes, _) => Some("hex".into()),
         (Type::Enum, _) => {
             let name = field.type_name().rsplit('.').next()?;

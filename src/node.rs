@@ -24,7 +24,7 @@ use crate::{
         writer::{Health, Writer},
     },
     log::{self, Log, embedded::Embedded, kafka::Kafka},
-    projection::worker::Workers,
+    projection::{routing::RoutingAudit, worker::Workers},
 };
 
 /// Why a node does not start. Nothing was admitted.
@@ -66,6 +66,8 @@ pub struct Node {
     pub gateway: Arc<Gateway>,
     /// The projections.
     pub workers: Arc<Workers>,
+    /// Routes every promotion again.
+    pub audit: Arc<RoutingAudit>,
     /// Evidence.
     pub evidence: Arc<dyn EvidenceStore>,
     /// People.
@@ -133,6 +135,7 @@ pub fn stopped(dir: &Path, config: &Config) -> Result<Auditor, Error> {
     Ok(Auditor {
         ledger,
         workers: None,
+        audit: None,
         evidence: Arc::new(evidence_store(dir, config).map_err(Error::Evidence)?),
         subjects: subject_records(dir, config).ok().map(Arc::new),
         gateway: None,
@@ -172,6 +175,7 @@ impl Node {
             return Err(Error::FrontDoorKey(id));
         }
         let workers = Arc::new(Workers::start(&ledger)?);
+        let audit = Arc::new(RoutingAudit::start(&ledger));
         let gateway = Arc::new(Gateway {
             ledger: ledger.clone(),
             inflight,
@@ -185,7 +189,7 @@ impl Node {
             routing: RoutingCache::default(),
             refusals: Mutex::default(),
         });
-        Ok(Self { ledger, gateway, workers, evidence, subjects, log: parts.log, writer })
+        Ok(Self { ledger, gateway, workers, audit, evidence, subjects, log: parts.log, writer })
     }
 
     /// The auditors' service of this node.
@@ -193,6 +197,7 @@ impl Node {
         Auditor {
             ledger: self.ledger.clone(),
             workers: Some(self.workers.clone()),
+            audit: Some(self.audit.clone()),
             evidence: self.evidence.clone(),
             subjects: Some(self.subjects.clone()),
             gateway: Some(self.gateway.clone()),
@@ -207,6 +212,7 @@ impl Node {
     /// Stops: writer first, so that what is acknowledged is synced, then projections. Blocking.
     pub fn stop(&self) {
         self.writer.stop();
+        self.audit.stop();
         self.workers.stop(&self.ledger.store);
     }
 }

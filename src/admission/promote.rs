@@ -375,3 +375,30 @@ fn same_requirements(before: &Routed, now: &Routed) -> Result<Vec<u8>, Error> {
 fn provisional(person: &Identity) -> Vec<u8> {
     digest::subject_id(&[0; 32], &person.0, &person.1).0.to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routed(policy: u8, tier: &str, requirements: &[&str]) -> Routed {
+        Routed {
+            routing: Routing { tier: tier.into(), policy_sha256: vec![policy; 32], ..Routing::default() },
+            policy_seq: Some(policy.into()),
+            requirements: requirements.iter().map(|&words| words.to_owned()).collect(),
+            shortfalls: Vec::new(),
+        }
+    }
+
+    /// What people approved under one policy holds under another only if that asks for exactly the same.
+    #[test]
+    fn approvals_outlive_a_policy_only_with_the_same_tier_and_requirements() {
+        let before = routed(1, "high", &["two people"]);
+        assert_eq!(same_requirements(&before, &routed(2, "high", &["two people"])), Ok(vec![1; 32]));
+        for now in [routed(2, "committee", &["two people"]), routed(2, "high", &["three people"])] {
+            let Err(Error::Precondition(problem)) = same_requirements(&before, &now) else {
+                panic!("admitted silently under another policy")
+            };
+            assert!(problem.description.contains("ask for approval again"), "{}", problem.description);
+        }
+    }
+}

@@ -23,6 +23,7 @@ use crate::{
     ledger::{Head, Ledger},
     projection::{
         query::{self, Filter, Found},
+        routing::RoutingAudit,
         worker::Workers,
     },
     proof::checkpoint::LogKey,
@@ -45,6 +46,8 @@ pub struct Auditor {
     pub ledger: Arc<Ledger>,
     /// The workers of a running node; absent for a stopped node's directory, whose rows are complete.
     pub workers: Option<Arc<Workers>>,
+    /// Routes every promotion again; absent for a stopped node's directory.
+    pub audit: Option<Arc<RoutingAudit>>,
     /// Evidence.
     pub evidence: Arc<dyn EvidenceStore>,
     /// People; absent where the keys of the subject records cannot be read.
@@ -278,6 +281,7 @@ impl AuditorService for Auditor {
             },
             syncs: self.ledger.store.wal_syncs(),
             entries_synced: counters.entries.load(Relaxed),
+            routing_findings: self.audit.as_ref().map_or(0, |audit| audit.found.findings.load(Relaxed)),
             policy: state.policy.as_ref().map(|policy| PolicyInForce {
                 seq: policy.seq,
                 sha256: policy.sha256.0.to_vec(),

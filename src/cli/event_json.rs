@@ -70,7 +70,9 @@ pub fn event_only(event: &Event) -> Value {
 }
 
 fn payload(kind: Kind, bytes: &[u8]) -> Option<Value> {
-    use crate::event::proto::{ClockReset, KeyAdded, KeyCompromised, KeyRetired, RulesActivated};
+    use crate::event::proto::{
+        ClockReset, KeyAdded, KeyCompromised, KeyRetired, PolicyActivated, RulesActivated,
+    };
     match kind {
         Kind::RulesActivated => {
             canonical::decode_exact::<RulesActivated>(bytes).map(|payload| json!(payload))
@@ -79,6 +81,9 @@ fn payload(kind: Kind, bytes: &[u8]) -> Option<Value> {
         Kind::KeyRetired => canonical::decode_exact::<KeyRetired>(bytes).map(|payload| json!(payload)),
         Kind::KeyCompromised => {
             canonical::decode_exact::<KeyCompromised>(bytes).map(|payload| json!(payload))
+        }
+        Kind::PolicyActivated => {
+            canonical::decode_exact::<PolicyActivated>(bytes).map(|payload| json!(payload))
         }
         Kind::ClockReset => canonical::decode_exact::<ClockReset>(bytes).map(|payload| json!(payload)),
         _ => None,

@@ -128,7 +128,7 @@ fn print_dry_run(file: &Converted, problems: &[Problem], answer: &CheckPromotion
     if format == Format::Json {
         return output::json(&serde_json::json!({
             "problems": problems, "tier": answer.tier, "requirements": answer.requirements,
-            "idempotency_key": key, "recorded_as": answer.recorded_as,
+            "idempotency_key": key, "recorded_as": answer.recorded_as, "routing": answer.routing,
         }));
     }
     match (problems.len(), answer.recorded_as) {
@@ -141,7 +141,15 @@ fn print_dry_run(file: &Converted, problems: &[Problem], answer: &CheckPromotion
         say!("  {:<44} {}", problem.field, problem.description);
     }
     say!("  idempotency key  {key}");
-    say!("  tier             {}", answer.tier);
+    if !answer.tier.is_empty() {
+        say!("  tier             {}", answer.tier);
+    }
+    for matched in answer.routing.iter().flat_map(|routing| &routing.matched) {
+        say!("  rule             {} -> {}: {}", matched.rule, matched.tier, matched.reason);
+    }
+    for reason in answer.routing.iter().flat_map(|routing| &routing.floor_reasons) {
+        say!("  floor            {reason}");
+    }
     for (i, requirement) in answer.requirements.iter().enumerate() {
         say!("  {:<15}  {requirement}", if i == 0 { "requires" } else { "" });
     }

@@ -4,7 +4,7 @@ use crate::event::{
     content,
     proto::{
         Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength,
-        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Routing, Slot, SlotRole,
     },
 };
 
@@ -59,7 +59,7 @@ pub fn screen(promoted: &Promoted, people: &People) -> Vec<String> {
         &format!("{} objects, {locked} of them locked (write once); --evidence DIR gets them all", all.len()),
     );
     let routing = promoted.routing.clone().unwrap_or_default();
-    screen.line("routed to", &format!("tier {}, by {}", routing.tier, routing.engine));
+    screen.routing(&routing);
     screen.lines
 }
 
@@ -164,6 +164,10 @@ impl Screen<'_> {
     fn approval(&mut self, i: usize, approval: &Approval) {
         let approver = approval.approver.as_ref();
         self.line("approved by", &self.people.name(approver));
+        if !approval.standing_policy.is_empty() {
+            let answers = self.people.name(approval.accountable.as_ref());
+            self.line("automated", &format!("under {}; {answers} answers for it", approval.standing_policy));
+        }
         self.line("at", &output::utc(approval.decided_at));
         let complete = if approval.groups_complete { "complete" } else { "not complete" };
         let groups = self.people.groups(approver).unwrap_or(&approval.matched_groups).join(", ");
@@ -182,11 +186,37 @@ impl Screen<'_> {
         };
         self.line("verified by", verified);
         let answers = self.people.statements(&format!("approvals[{i}].answers."));
-        if answers.is_empty() {
+        if answers.is_empty() && !approval.answered.is_empty() {
             self.line("answered", &format!("{} (the answers are sealed)", approval.answered.join(", ")));
         }
         for (question, text) in answers {
             self.line(&question, &text);
+        }
+    }
+
+    fn routing(&mut self, routing: &Routing) {
+        self.line("routed to", &format!("tier {}, by {}", routing.tier, routing.engine));
+        if routing.policy_sha256.is_empty() {
+            return;
+        }
+        let policy = format!(
+            "{} version {}, {}",
+            routing.policy_id,
+            routing.policy_version,
+            hex::encode(&routing.policy_sha256)
+        );
+        self.line("policy", &policy);
+        for matched in &routing.matched {
+            self.line("rule", &format!("{} -> {}: {}", matched.rule, matched.tier, matched.reason));
+        }
+        if routing.matched.is_empty() {
+            self.line("rule", "none matched, so the highest tier");
+        }
+        for reason in &routing.floor_reasons {
+            self.line("floor", &format!("{}: {reason}", routing.floor_tier));
+        }
+        if !routing.approved_under_sha256.is_empty() {
+            self.line("approved under", &hex::encode(&routing.approved_under_sha256));
         }
     }
 

@@ -44,6 +44,23 @@ fn text(status: &GetStatusResponse) {
         let lag = status.synced_size.saturating_sub(projection.size);
         line(&projection.name, &format!("{} entries folded, {lag} behind", projection.size));
     }
+    match &status.policy {
+        Some(policy) => line(
+            "policy",
+            &format!(
+                "{} version {}, since entry {}, sha256 {}",
+                policy.id,
+                policy.version,
+                policy.seq,
+                hex::encode(&policy.sha256)
+            ),
+        ),
+        None => line("policy", "none: every promotion is routed to the highest tier"),
+    }
+    if status.routing_findings > 0 {
+        let found = format!("{} promotions do not follow from their inputs", status.routing_findings);
+        line("routing", &coloured("31", &found));
+    }
     if status.syncs > 0 {
         let each = status.entries_synced as f64 / status.syncs as f64;
         line("syncs", &format!("{} since start, {each:.1} entries each", status.syncs));

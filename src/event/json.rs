@@ -1,6 +1,6 @@
 //! How generated types appear in JSON: digests in hex, enums by name.
 
-use serde::{Serializer, ser::SerializeSeq};
+use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use super::proto::{ComparatorRole, DatasetStrength, SlotRole};
 
@@ -16,6 +16,22 @@ pub fn hex_list<S: Serializer>(list: &[Vec<u8>], serializer: S) -> Result<S::Ok,
         out.serialize_element(&hex::encode(bytes))?;
     }
     out.end()
+}
+
+/// A JSON document as itself; bytes that are none as hex.
+pub fn document<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(value) => value.serialize(serializer),
+        Err(_) => hex(bytes, serializer),
+    }
+}
+
+/// Text as itself; bytes that are none as hex.
+pub fn text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serializer.serialize_str(text),
+        Err(_) => hex(bytes, serializer),
+    }
 }
 
 fn name<S: Serializer>(

@@ -7,4 +7,5 @@ pub mod dates;
 pub mod fold;
 pub mod keys;
 pub mod query;
+pub mod routing;
 pub mod worker;

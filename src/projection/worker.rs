@@ -98,9 +98,7 @@ fn follow(ledger: &Ledger, view: View, stop: &AtomicBool, cursor: &watch::Sender
             continue;
         }
         let to = to.min(from + BATCH_LEN_MAX);
-        let recent = ledger.recent_entries.range(from, to);
-        let entries = recent.map_or_else(|| stored(&ledger.store, from, to), Ok);
-        match entries.and_then(|entries| fold_entries(&ledger.store, view, &entries, to)) {
+        match entries(ledger, from, to).and_then(|entries| fold_entries(&ledger.store, view, &entries, to)) {
             Ok(()) => {
                 cursor.send_replace(to);
             }
@@ -115,6 +113,11 @@ fn follow(ledger: &Ledger, view: View, stop: &AtomicBool, cursor: &watch::Sender
 fn read_cursor(store: &Store, view: View) -> Result<u64, Error> {
     let bytes = store.view(&keys::cursor(view.name()))?;
     Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+}
+
+/// Entries `[from, to)`: the newest ones from memory, older ones from the store.
+pub(super) fn entries(ledger: &Ledger, from: Seq, to: Seq) -> Result<Vec<Arc<RecentEntry>>, Error> {
+    ledger.recent_entries.range(from, to).map_or_else(|| stored(&ledger.store, from, to), Ok)
 }
 
 /// Entries `[from, to)` from the store.

@@ -23,7 +23,7 @@ const USES: &[(&str, &[&str])] = &[
     // What a node does. The ledger reads a log; admission resolves people and evidence, appends to the log and waits
     // for the ledger.
     ("ledger", &["event", "log", "proof"]),
-    ("projection", &["event", "ledger"]),
+    ("projection", &["event", "ledger", "policy"]),
     ("admission", &["clock", "event", "evidence", "identity", "ledger", "log", "policy"]),
     // How it is asked; `node` wires everything together, and its services hold it.
     (

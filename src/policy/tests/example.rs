@@ -173,23 +173,3 @@ fn the_committee_needs_quorum_slices_and_answers() {
     assert!(told("needs 2 of credit-risk-committee, each by another person; 1 there"), "{short:#?}");
     assert!(told("no segments of age_band"), "{short:#?}");
 }
-
-/// Prints how long deriving and routing take; run it with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn deriving_and_routing_is_fast() {
-    let policy = example_policy();
-    let (first, candidate) = (previous("2026-11-07", 1), profile("2026-11-14"));
-    let facts = facts("2026-11-14", Provenance::all(Source::Attested));
-    let mut took = Vec::new();
-    for _ in 0..5000 {
-        let start = std::time::Instant::now();
-        let inputs = derive(&candidate, &facts, Some(&first), Some(&first)).unwrap();
-        let derived = start.elapsed();
-        let route = policy.route(std::hint::black_box(&inputs)).unwrap();
-        took.push((start.elapsed(), derived));
-        assert_eq!(route.tier, "low");
-    }
-    took.sort();
-    println!("derive and route: p50 {:?} (derive {:?}), p99 {:?}", took[2500].0, took[2500].1, took[4950].0);
-}

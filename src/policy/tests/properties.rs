@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::proto::Routing;
 use crate::policy::{
     change::{Difference, Pair},
     compile,
@@ -110,6 +111,25 @@ tests: [{name: all, expect: {tier: low}}]
         .replace("expect: {tier: low}", "expect: {tier: low}, given: {candidate: {intended_uses: [x]}}");
     let always = load(always.as_bytes()).unwrap_or_else(|findings| panic!("{findings:#?}"));
     assert_eq!(always.route(&BASE).unwrap().tier, "high", "the example is an adverse-action model");
+}
+
+/// What an event keeps of a route.
+fn frozen(policy: &Policy, inputs: &Inputs) -> Routing {
+    let route = policy.route(inputs).unwrap();
+    crate::policy::recheck::routing(policy, &route, inputs.to_bytes().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    /// A second engine, which knows nothing but the file and the frozen bytes, gives every recorded decision exactly.
+    #[test]
+    fn ten_thousand_promotions_replay_exactly(inputs in inputs()) {
+        static AGAIN: LazyLock<Policy> = LazyLock::new(example_policy);
+        let recorded = frozen(&POLICY, &inputs);
+        let again = Inputs::from_bytes(&recorded.inputs).unwrap();
+        prop_assert_eq!(frozen(&AGAIN, &again), recorded);
+    }
 }
 
 proptest! {
