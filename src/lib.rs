@@ -22,8 +22,8 @@
 //! | `evidence` | the exact bytes that were shown, by SHA-256 | no |
 //! | `log` | one ordered, durable sequence of values: embedded, or one partition of a Kafka topic | no |
 //! | `ledger` | `state`, `decide`, `plan`, `keys`: the writer's rules, pure. `store`: RocksDB. `writer`: the only code that advances a ledger. `recover`: what must hold at start. `replay`: the rules again, for verification | in part |
-//! | `admission` | what needs a clock, a secret or a network happens here once, and its result is in the record | in part |
-//! | `projection` | `fold` and `dates`: pure; `worker`: one thread for each view; `query`: look-ups | in part |
+//! | `admission` | what needs a clock, a secret, a network or the policy engine happens here once, and its result is in the record: `promote` (check, name, route, submit), `routing` (evidence and state to a route), `slot_acts`, `submit` | in part |
+//! | `projection` | `fold` and `dates`: pure; `worker`: one thread for each view; `query`: look-ups; `routing`: routes again what any front door recorded | in part |
 //! | `api` | one file for each gRPC service; `status` is the only map from errors to status codes | no |
 //! | `node` | wires everything, in the order in which it may start and must stop | no |
 //! | `cli` | one file for each command | no |
@@ -49,6 +49,11 @@
 //! - **Revoking counts as a change of the slot**, because it changes what a roll-back may choose.
 //! - **A promotion that lost a race** for its slot is ABORTED, never silently re-admitted: its comparison may be with
 //!   a model that is no longer current.
+//! - **The writer compares policies by digest and reads none**: a route is derived by the front door, frozen with its
+//!   inputs, and derived again by every node and by verification. A mismatch is a finding; outcomes stay a function
+//!   of records alone, so that an engine's upgrade cannot fork a ledger.
+//! - **A policy is checked by the front door that carries it**, its own tests included, and by the one that routes with
+//!   it; administrators sign its bytes, so every node has the same file.
 //! - **Projections are written without the write-ahead log**; rows and cursor share a column family, so a crash keeps a
 //!   prefix and the rest is folded again.
 #![forbid(unsafe_code)]

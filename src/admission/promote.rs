@@ -333,7 +333,7 @@ impl Gateway {
         Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at), policy_activated_at: None })
     }
 
-    /// Whether the comparison is with the slot's current model: until policies route such a mismatch, an approver who
+    /// Whether the comparison is with the slot's current model. No tier makes up for another one: an approver who
     /// saw another champion has not seen what would be replaced.
     fn champion_is_current(&self, promoted: &Promoted, current: Seq) -> Result<(), Error> {
         let Some(incumbent) = self.ledger.store.promotion(current)? else {

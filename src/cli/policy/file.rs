@@ -178,7 +178,7 @@ fn junit(suite: &str, results: &[CaseResult]) -> String {
         }
         let text = escaped(&result.failures.join("\n"));
         let first = escaped(result.failures.first().map(String::as_str).unwrap_or_default());
-        let _ = write!(xml, "><failure message=\"{first}\">{text}</failure></testcase>\n");
+        let _ = writeln!(xml, "><failure message=\"{first}\">{text}</failure></testcase>");
     }
     xml.push_str("</testsuite>\n");
     xml
