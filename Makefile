@@ -5,10 +5,11 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/promotion-ledger
 CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 export INSTALL_DEPS
+FUZZ_SECONDS ?= 30
 
 CARGO_DENY = $(or $(shell command -v cargo-deny),$(wildcard $(CACHE)/venv-cargo-deny/bin/cargo-deny))
 
-.PHONY: help demo test bench deps lint fmt clean first-build
+.PHONY: help demo test bench deps lint fuzz fmt clean first-build
 .DEFAULT_GOAL := help
 
 help: ## this table
@@ -38,6 +39,12 @@ lint: deps first-build ## fmt, clippy, doc, cargo deny (when installed) and the 
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 	$(if $(CARGO_DENY),$(CARGO_DENY) --locked -L error check bans licenses sources,@echo "cargo deny: SKIPPED, not installed (.ci/run installs it)")
 	cargo build --locked --no-default-features
+
+fuzz: ## every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz)
+	python3 fuzz/seeds.py
+	for target in record header receipt policy profile; do \
+	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 || exit 1; \
+	done
 
 fmt: ## format the code
 	cargo fmt

@@ -24,7 +24,8 @@ fn routing(c: &mut Criterion) {
     let policy: Policy = policy::load(&example("policy.yaml")).expect("a policy");
     let (candidate, earlier) = (profile("2026-11-14"), profile("2026-11-07"));
     let incumbent = candidate.incumbent.as_ref().expect("an incumbent");
-    let previous = Previous { seq: 2, artifact_sha256: digest(&incumbent.artifact_sha256), profile: earlier };
+    let previous =
+        Previous { seq: 2, artifact_sha256: digest(&incumbent.artifact_sha256), profile: earlier.into() };
     let facts = Facts {
         artifact_sha256: Digest([7; 32]),
         model: "german-credit-pd".into(),

@@ -158,6 +158,15 @@ pub fn people_mut(promoted: &mut Promoted) -> Vec<&mut PersonRef> {
     people
 }
 
+/// Puts real pseudonyms where provisional ones stand; who has none keeps the provisional one.
+pub fn rename(promoted: &mut Promoted, real: &BTreeMap<Vec<u8>, Vec<u8>>) {
+    for person in people_mut(promoted) {
+        if let Some(id) = real.get(&person.subject_id) {
+            person.subject_id.clone_from(id);
+        }
+    }
+}
+
 /// Who approved, in the order of the approvals.
 pub(super) fn approvers(draft: &PromotionDraft) -> Vec<Approver> {
     let known = |person: &Person| policy::file::Identity {

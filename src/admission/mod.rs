@@ -3,6 +3,7 @@
 //! Everything that needs a clock, a network or a secret happens here, once, and its result is in the record; the
 //! ledger's rules then decide from the record alone.
 
+pub mod check;
 pub mod draft;
 pub mod gateway;
 pub mod promote;

@@ -23,30 +23,17 @@ use super::{
     routing::{self, Approver, Routed},
 };
 
-/// What a check finds, without writing anything.
-#[derive(Debug, Clone)]
-pub struct Checked {
-    /// Everything that is wrong.
-    pub problems: Vec<Problem>,
-    /// The promotion key.
-    pub key: Digest,
-    /// The event that holds that key already.
-    pub recorded_as: Option<Seq>,
-    /// How it would be routed, and what that requires in words; `None` where problems stand before it.
-    pub routed: Option<(Routing, Vec<String>)>,
-}
-
 /// Refused attempts that one node records in a minute. What is beyond is refused all the same.
 const REFUSALS_PER_MINUTE: u32 = 60;
 /// Most shortfalls in a refused attempt's entry.
 const SHORTFALLS_MAX: usize = promotion::LIST_LEN_MAX;
 
 /// A draft as an event, with its evidence looked up and people by provisional pseudonyms.
-struct Examined {
-    promoted: Promoted,
-    approvers: Vec<Approver>,
-    claims: Claims,
-    problems: Vec<Problem>,
+pub(super) struct Examined {
+    pub promoted: Promoted,
+    pub approvers: Vec<Approver>,
+    pub claims: Claims,
+    pub problems: Vec<Problem>,
 }
 
 /// Why a promotion is not admitted.
@@ -86,9 +73,7 @@ impl Gateway {
         // Only a whole promotion makes subject records.
         let real: BTreeMap<_, _> =
             self.pseudonyms(&claims)?.into_iter().map(|(person, id)| (provisional(&person), id)).collect();
-        for person in draft::people_mut(&mut promoted) {
-            person.subject_id = real.get(&person.subject_id).cloned().unwrap_or_default();
-        }
+        draft::rename(&mut promoted, &real);
         let slot = promoted.slot.clone().unwrap_or_default();
         let idempotency_key = promotion::promotion_key(&promoted).0.to_vec();
         let mut body = Body { idempotency_key, event: Some(Event::Promoted(promoted)), ..Body::default() };
@@ -207,40 +192,8 @@ impl Gateway {
         refusals.1 <= REFUSALS_PER_MINUTE
     }
 
-    /// All problems of a promotion, and whether it is recorded already. Writes nothing, makes no subject record.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] if evidence or ledger cannot be asked.
-    pub async fn check(&self, draft: PromotionDraft) -> Result<Checked, Error> {
-        let Examined { promoted, approvers, mut problems, .. } = self.examine(draft).await?;
-        let key = promotion::promotion_key(&promoted);
-        let recorded_as = self.ledger.store.bound(&key)?.map(|bound| bound.seq);
-        let mut routed = None;
-        if problems.is_empty() {
-            match self.route(&promoted, &approvers).await {
-                Ok(found) => {
-                    problems = found.shortfalls;
-                    routed = Some((found.routing, found.requirements));
-                }
-                Err(Error::Invalid(found)) => problems = found,
-                Err(other) => return Err(other),
-            }
-        }
-        let slot = promoted.slot.clone().unwrap_or_default();
-        let body = Body { event: Some(Event::Promoted(promoted)), ..Body::default() };
-        match self.slot_for(&body, &slot) {
-            // As Promote answers: the state of the slot matters once the request itself is whole.
-            Err(Error::Precondition(problem)) if recorded_as.is_none() && problems.is_empty() => {
-                problems.push(problem)
-            }
-            Err(Error::Precondition(_)) | Ok(_) => {}
-            Err(other) => return Err(other),
-        }
-        Ok(Checked { problems, key, recorded_as, routed })
-    }
-
     /// The draft as an event, and everything that is wrong with it.
-    async fn examine(&self, draft: PromotionDraft) -> Result<Examined, Error> {
+    pub(super) async fn examine(&self, draft: PromotionDraft) -> Result<Examined, Error> {
         let now = self.clock.now();
         let own_problems = draft::problems(&draft);
         let claims = draft::claims(&draft);
@@ -307,7 +260,7 @@ impl Gateway {
     }
 
     /// The slot as it is now: what the writer will compare with.
-    fn slot_for(&self, body: &Body, slot: &Slot) -> Result<Preconditions, Error> {
+    pub(super) fn slot_for(&self, body: &Body, slot: &Slot) -> Result<Preconditions, Error> {
         let state = self.ledger.store.slot(&digest::slot(slot))?;
         if let Some(Event::Promoted(promoted)) = &body.event {
             let current = state.and_then(|state| state.current);
@@ -372,7 +325,7 @@ fn same_requirements(before: &Routed, now: &Routed) -> Result<Vec<u8>, Error> {
 }
 
 /// Stands in for a pseudonym until a promotion is whole: distinct people stay distinct.
-fn provisional(person: &Identity) -> Vec<u8> {
+pub(super) fn provisional(person: &Identity) -> Vec<u8> {
     digest::subject_id(&[0; 32], &person.0, &person.1).0.to_vec()
 }
 

@@ -209,9 +209,7 @@ impl Gateway {
         let Some(seq) = seq else { return Ok(None) };
         let Some(promotion) = self.ledger.store.promotion(seq)? else { return Ok(None) };
         match self.profile(&promotion.profile).await {
-            Ok(profile) => {
-                Ok(Some(Previous { seq, artifact_sha256: promotion.artifact, profile: (*profile).clone() }))
-            }
+            Ok(profile) => Ok(Some(Previous { seq, artifact_sha256: promotion.artifact, profile })),
             Err(Unusable::Wrong(_)) => Ok(None),
             Err(Unusable::Unavailable(error)) => Err(error),
         }

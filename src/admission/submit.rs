@@ -5,11 +5,15 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 use crate::{
     event::{
         Digest, Header, Micros, Outcome, Reason, Seq, canonical,
-        content::differing_fields,
+        content::{content_digest, differing_fields},
         promotion::Problem,
         proto::{Basis, Body, Receipt, SealedClaims},
     },
-    ledger::{decide::Prepared, inflight, state::Lookup},
+    ledger::{
+        decide::Prepared,
+        inflight,
+        state::{Binding, Lookup},
+    },
     log::{self, Outgoing},
 };
 
@@ -54,6 +58,20 @@ impl Gateway {
             return Err(Error::Unavailable("the same request is being recorded; ask again".into()));
         }
         self.receipt(bound.seq, &key, true).map(Some)
+    }
+
+    /// What a dry run says of a promotion whose key is bound already: every field in which it differs.
+    pub(super) fn differences(&self, bound: &Binding, body: &Body) -> Vec<Problem> {
+        if bound.content == content_digest(body) {
+            return Vec::new();
+        }
+        let seq = bound.seq;
+        let fields = self.body_of(seq).map(|other| differing_fields(&other, body)).unwrap_or_default();
+        let problem = |field| Problem {
+            field,
+            description: format!("differs from entry {seq}, which already records this promotion"),
+        };
+        fields.into_iter().map(problem).collect()
     }
 
     fn conflict(&self, seq: Seq, body: &Body) -> Error {

@@ -1,6 +1,8 @@
 //! What routing reads: derived once by the server, frozen in the event, enough to route again under this policy
 //! or another.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +50,7 @@ pub struct Previous {
     /// SHA-256 of its artefact.
     pub artifact_sha256: Digest,
     /// Its profile, from the evidence.
-    pub profile: ModelProfile,
+    pub profile: Arc<ModelProfile>,
 }
 
 /// Everything that a policy's rules, bands and requirements, and the floor, may read.

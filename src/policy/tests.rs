@@ -46,7 +46,7 @@ fn artifact(day: &str) -> Digest {
 }
 
 fn previous(day: &str, seq: u64) -> Previous {
-    Previous { seq, artifact_sha256: artifact(day), profile: profile(day) }
+    Previous { seq, artifact_sha256: artifact(day), profile: profile(day).into() }
 }
 
 /// The weekly retrain of the example: after the first promotion, which a person approved.

@@ -65,6 +65,11 @@ async fn a_promotion_is_recorded_once_and_its_receipt_verifies_offline(log: LogU
     // The same key with other content names what differs.
     let mut other = draft;
     other.dataset.as_mut().expect("a dataset").snapshot_id = "load@2".into();
+    let request = CheckPromotionRequest { promotion: Some(other.clone()) };
+    let dry = client.emitter().check_promotion(request).await.expect("a check").into_inner();
+    assert_eq!(dry.recorded_as, Some(first.seq));
+    let fields: Vec<_> = dry.problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(fields, ["dataset.snapshot_id"], "a dry run says what promote will say");
     let status = client.promote(other).await.expect_err("a conflict");
     assert_eq!(status.code(), Code::AlreadyExists);
     let bad = status.get_details_bad_request().expect("field violations");

@@ -77,8 +77,11 @@ pub fn run(args: &Args, format: Format) -> Result {
     };
     // Offline there is no ledger: the incumbent that the profile names stands for the slot's current model.
     let incumbent = candidate.incumbent.as_ref().map(|incumbent| digest_of(&incumbent.artifact_sha256));
-    let earlier =
-        |profile: ModelProfile| Previous { seq: 0, artifact_sha256: incumbent.unwrap_or_default(), profile };
+    let earlier = |profile: ModelProfile| Previous {
+        seq: 0,
+        artifact_sha256: incumbent.unwrap_or_default(),
+        profile: profile.into(),
+    };
     let facts = Facts {
         artifact_sha256: Digest([0xff; 32]),
         model: args.model.clone(),
