@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
@@ -16,6 +17,8 @@ use super::auditor::chain_chunk;
 pub struct Consumer {
     /// The ledger.
     pub ledger: Arc<Ledger>,
+    /// True once the server stops: streams that follow the head end then, with UNAVAILABLE.
+    pub stopping: watch::Receiver<bool>,
 }
 
 #[tonic::async_trait]
@@ -27,7 +30,7 @@ impl ConsumerService for Consumer {
         request: Request<SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let SubscribeRequest { from, follow } = request.into_inner();
-        let ledger = self.ledger.clone();
+        let (ledger, mut stopping) = (self.ledger.clone(), self.stopping.clone());
         let (sender, stream) = tokio::sync::mpsc::channel(64);
         tokio::spawn(async move {
             let mut heads = ledger.heads();
@@ -58,6 +61,12 @@ impl ConsumerService for Consumer {
                 tokio::select! {
                     changed = heads.changed() => if changed.is_err() { return },
                     () = sender.closed() => return,
+                    _ = async { stopping.wait_for(|stopping| *stopping).await.is_ok() } => {
+                        let status = Status::unavailable("the node stops; subscribe again from the next position");
+                        // The receiver may be gone; then nobody needs to be told.
+                        let _ = sender.send(Err(status)).await;
+                        return;
+                    }
                 }
             }
         });

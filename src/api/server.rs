@@ -46,15 +46,15 @@ pub async fn serve(
     let emitter = EmitterServiceServer::new(Emitter { gateway: node.gateway.clone() })
         .max_decoding_message_size(RECORD_LEN_MAX);
     let auditor = AuditorServiceServer::new(node.auditor()).max_decoding_message_size(RECORD_LEN_MAX);
-    let consumer = ConsumerServiceServer::new(Consumer { ledger: node.ledger.clone() })
-        .max_decoding_message_size(RECORD_LEN_MAX);
+    let (stopping_tx, mut stopping) = tokio::sync::watch::channel(false);
+    let consumer = Consumer { ledger: node.ledger.clone(), stopping: stopping.clone() };
+    let consumer = ConsumerServiceServer::new(consumer).max_decoding_message_size(RECORD_LEN_MAX);
     let operator = OperatorServiceServer::new(Operator { gateway: node.gateway.clone() })
         .max_decoding_message_size(RECORD_LEN_MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<EmitterServiceServer<Emitter>>().await;
     health.set_serving::<AuditorServiceServer<Auditor>>().await;
 
-    let (stopping_tx, mut stopping) = tokio::sync::watch::channel(false);
     let graceful = async move {
         stop.await;
         health.set_not_serving::<EmitterServiceServer<Emitter>>().await;

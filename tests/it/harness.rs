@@ -14,8 +14,8 @@ use promotion_ledger::{
         proto::{
             EvidenceDescription, GetCheckpointRequest, GetStatusRequest, GetStatusResponse, PromoteRequest,
             PromotionDraft, ReadChainRequest, Receipt, UploadEvidenceRequest,
-            auditor_service_client::AuditorServiceClient, emitter_service_client::EmitterServiceClient,
-            upload_evidence_request::Part,
+            auditor_service_client::AuditorServiceClient, consumer_service_client::ConsumerServiceClient,
+            emitter_service_client::EmitterServiceClient, upload_evidence_request::Part,
         },
     },
     proof::{
@@ -211,6 +211,11 @@ impl Client {
     /// The emitters' service.
     pub fn emitter(&self) -> EmitterServiceClient<Channel> {
         EmitterServiceClient::new(self.channel.clone())
+    }
+
+    /// The consumers' service.
+    pub fn consumer(&self) -> ConsumerServiceClient<Channel> {
+        ConsumerServiceClient::new(self.channel.clone())
     }
 
     /// The auditors' service.

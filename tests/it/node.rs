@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use promotion_ledger::{
     event::{
+        Header,
         digest::sha256,
         proto::{
             AsOfRequest, CheckPromotionRequest, EvidenceDescription, GetEntryRequest, ListEntriesRequest,
-            Person, RetireRequest, RevokeRequest, RollBackRequest, get_entry_request::By,
+            Person, RetireRequest, RevokeRequest, RollBackRequest, SubscribeRequest, get_entry_request::By,
         },
     },
     proof::verify::{Depth, Verifier},
@@ -37,6 +38,7 @@ on_both_logs!(
     what_is_incomplete_is_refused_with_all_problems_and_writes_nothing,
     a_slot_follows_promotion_rollback_revocation_and_retirement,
     acknowledged_events_survive_kill_9_under_load,
+    a_subscriber_gets_every_entry_once_and_is_told_when_the_node_stops,
 );
 
 async fn started(log: &LogUnderTest) -> (Directory, Node, Client) {
@@ -78,6 +80,30 @@ async fn a_promotion_is_recorded_once_and_its_receipt_verifies_offline(log: LogU
     let checked = client.check().await;
     assert_eq!(checked.size(), 2);
     node.stop();
+}
+
+async fn a_subscriber_gets_every_entry_once_and_is_told_when_the_node_stops(log: LogUnderTest) {
+    let (_dir, node, client) = started(&log).await;
+    client.promote(client.draft(0, 0)).await.expect("a receipt");
+    let request = SubscribeRequest { from: 0, follow: true };
+    let mut stream = client.consumer().subscribe(request).await.expect("a stream").into_inner();
+    let mut next = async || stream.message().await;
+    for seq in 0..4 {
+        if seq == 2 {
+            // These come while it listens.
+            client.promote(client.draft(1, 0)).await.expect("a receipt");
+            client.promote(client.draft(2, 0)).await.expect("a receipt");
+        }
+        let message = next().await.expect("an entry").expect("a message");
+        let entry = message.entry.expect("an entry");
+        assert!(message.synced_size > seq, "told of an entry that is not synced");
+        assert_eq!(Header::decode(&entry.header).expect("a header").seq, seq);
+    }
+    let stopping = tokio::task::spawn_blocking(move || node.stop());
+    let status = next().await.expect_err("the end of the stream");
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(status.message().contains("subscribe again"), "{status}");
+    stopping.await.expect("a clean end");
 }
 
 async fn fifty_identical_submissions_give_one_event(log: LogUnderTest) {
