@@ -402,3 +402,105 @@ fn policy_commands_say_where_and_why() {
     assert!(text(&refused).contains(&format!(":{line}:")), "{}", text(&refused));
     assert!(text(&refused).contains("frist"), "{}", text(&refused));
 }
+
+/// Two of three administrators must sign; whoever wrote the policy is not one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_needs_its_quorum_without_its_author() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let keys: Vec<(String, String)> = (0..3)
+        .map(|n| {
+            let file = path(&format!("admin-{n}.pem"));
+            let made = succeeded(&run(&["admin", "key", "--new", &file, "--format", "json"]));
+            (file, made["public_key"].as_str().expect("a key").to_owned())
+        })
+        .collect();
+    let dir = path("node");
+    let mut init = vec!["init", "--dir", &dir, "--name", "localhost/quorum", "--admin-quorum", "2"];
+    init.extend(keys.iter().flat_map(|(_, public)| ["--admin", public.as_str()]));
+    let made = run(&init);
+    assert!(made.status.success(), "{}", text(&made));
+    let node = Node::serve(Path::new(&dir));
+    let (policy, statement) = (examples().join("policy.yaml").display().to_string(), path("policy.bin"));
+    let (_, author) = &keys[0];
+    let prepared = succeeded(&run(&[
+        "policy",
+        "activate",
+        &policy,
+        "--repository",
+        "https://git.example.bank/mrm",
+        "--commit",
+        "4f2a9c1",
+        "--reviewer",
+        "mkeller",
+        "--reviewer",
+        "tnovak",
+        "--author-key",
+        author,
+        "--output",
+        &statement,
+        "--url",
+        &node.url,
+        "--format",
+        "json",
+    ]));
+    assert_eq!(prepared["reviewed_by"], "mkeller, tnovak", "{prepared}");
+    assert!(prepared["impact"].as_str().expect("an impact").contains("of 0 promotions"), "{prepared}");
+    let signature = |n: usize| {
+        let (key, _) = &keys[n];
+        let file = path(&format!("{n}.sig"));
+        succeeded(&run(&["admin", "sign", &statement, "--key", key, "-o", &file, "--format", "json"]));
+        file
+    };
+    let submit = |signers: [usize; 2]| {
+        let files = signers.map(signature);
+        let [first, second] = &files;
+        run(&[
+            "admin",
+            "submit",
+            &statement,
+            "--signature",
+            first,
+            "--signature",
+            second,
+            "--url",
+            &node.url,
+            "--format",
+            "json",
+        ])
+    };
+    let refused = submit([0, 1]);
+    assert!(!refused.status.success() && text(&refused).contains("refused"), "{}", text(&refused));
+    assert_eq!(succeeded(&submit([1, 2]))["seq"], 2, "entry 1 is the refused act");
+    let status = node.client().await.status().await;
+    assert_eq!(status.policy.map(|policy| (policy.id, policy.version)), Some(("credit-models".into(), 1)));
+    assert_eq!(status.routing_findings, 0);
+    node.stop();
+}
+
+/// A caller that is refused again and again fills the ledger at a bounded rate.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_attempts_are_noted_at_a_bounded_rate() {
+    let ledger = Ledger::start();
+    let client = ledger.node.client().await;
+    client.upload_all().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("policy.yaml");
+    fs::write(&path, small_policy(1)).expect("a file");
+    succeeded(&ledger.activate(&path));
+    let profile: Value =
+        serde_json::from_slice(&fs::read(examples().join("2026-11-07/profile.json")).expect("a profile"))
+            .expect("JSON");
+    for model in 0..150 {
+        let mut draft = first_promotion(&client, &profile, model).await;
+        draft.approvals[0].matched_groups = vec!["staff".into()];
+        let status = client.promote(draft).await.expect_err("no member of the group");
+        let said = status.get_details_bad_request().expect("violations").field_violations;
+        assert_eq!(said.iter().map(|v| v.field.as_str()).collect::<Vec<_>>(), ["approvals"]);
+    }
+    let entries = client.entries().await;
+    // At most 60 in a minute; the test may see two of them.
+    let noted = entries.len() - 2;
+    assert!((60..=120).contains(&noted), "{noted} entries for 150 refusals");
+    ledger.node.stop();
+}
