@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::event::{
-    Digest, Header,
-    proto::{Body, GetEntryRequest, GetEntryResponse, GetReceiptRequest, body::Event, get_entry_request::By},
+use crate::{
+    event::{
+        Digest, Header, canonical,
+        proto::{
+            Body, GetEntryRequest, GetEntryResponse, GetReceiptRequest, body::Event, get_entry_request::By,
+        },
+    },
+    policy::audit::activated,
 };
 
 use super::{
-    event_json, evidence_out,
+    admin, event_json, evidence_out,
     output::{self, Exit, Failure, Format, Result, say},
     six_fields,
     source::{Source, SourceArgs},
@@ -140,6 +145,8 @@ fn text(
                 line("asked by", &format!("{}, request {request}", people.name(actor)));
                 people.statements("reason").iter().for_each(|(_, text)| line("reason", text));
             }
+            None if canonical::admin_act(event).is_some() => admin_act(event),
+            None if matches!(event, Event::AttemptRefused(_)) => refused(event),
             None => {
                 let whole = serde_json::to_string_pretty(&event_json::event_only(event)).unwrap_or_default();
                 say!("{whole}");
@@ -151,4 +158,31 @@ fn text(
         say!("{written}");
     }
     say!("  up to entry {} as this was asked", answer.as_of_size.saturating_sub(1));
+}
+
+/// What the administrators signed, in words; a policy's file below it.
+fn admin_act(event: &Event) {
+    let Some(act) = canonical::admin_act(event) else { return };
+    for (name, text) in admin::words(&act.statement).unwrap_or_default() {
+        say!("  {name:<17} {text}");
+    }
+    for signature in &act.signatures {
+        say!("  {:<17} administrator {}", "signed by", hex::encode(&signature.public_key));
+    }
+    if let Event::PolicyActivated(act) = event
+        && let Some(activated) = activated(act)
+    {
+        say!("");
+        say!("{}", String::from_utf8_lossy(&activated.yaml).trim_end());
+    }
+}
+
+fn refused(event: &Event) {
+    let Event::AttemptRefused(refused) = event else { return };
+    say!("  {:<17} {}", "slot", six_fields::slot(refused.slot.as_ref()));
+    say!("  {:<17} {}", "artefact", hex::encode(&refused.artifact_sha256));
+    say!("  {:<17} {}, by policy {}", "tier", refused.tier, hex::encode(&refused.policy_sha256));
+    for shortfall in &refused.shortfalls {
+        say!("  {:<17} {}  {}", "lacks", shortfall.field, shortfall.description);
+    }
 }

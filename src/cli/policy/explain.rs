@@ -112,24 +112,24 @@ pub fn run(args: &Args, format: Format) -> Result {
 }
 
 fn text(route: &Route, requirements: &[String], outside: &[String]) {
-    say!("tier       {}", route.tier);
+    say!("tier           {}", route.tier);
     for matched in &route.matched {
-        say!("rule       {} -> {}: {}", matched.rule, matched.tier, matched.reason);
+        say!("rule           {} -> {}: {}", matched.rule, matched.tier, matched.reason);
     }
     if route.matched.is_empty() {
-        say!("rule       none matches, so the highest tier");
+        say!("rule           none matches, so the highest tier");
     }
     for (i, reason) in route.floor.iter().flat_map(|floor| &floor.reasons).enumerate() {
         let tier = route.floor.as_ref().map(|floor| floor.tier.as_str()).unwrap_or_default();
-        say!("{:<10} {reason}", if i == 0 { format!("floor {tier}") } else { String::new() });
+        say!("{:<14} {reason}", if i == 0 { format!("floor {tier}") } else { String::new() });
     }
     for outside in outside {
-        say!("band       {outside}");
+        say!("band           {outside}");
     }
     if let Some(standing) = &route.standing_policy {
-        say!("standing   {standing}");
+        say!("standing       {standing}");
     }
     for (i, requirement) in requirements.iter().enumerate() {
-        say!("{:<10} {requirement}", if i == 0 { "requires" } else { "" });
+        say!("{:<14} {requirement}", if i == 0 { "requires" } else { "" });
     }
 }
