@@ -123,6 +123,27 @@ async fn the_example_is_routed_recorded_and_derived_again() {
     let activated = succeeded(&ledger.activate(&policy));
     assert_eq!(activated["seq"], 1, "{activated}");
     for (day, tier) in [("2026-11-07", "high"), ("2026-11-14", "low"), ("2026-11-21", "high")] {
+        if day == "2026-11-21" {
+            // Asked of the ledger, which knows the slot's current model and whom people approved last.
+            let (file, candidate) = (policy.display().to_string(), examples().join(day).join("profile.json"));
+            let candidate = candidate.display().to_string();
+            let explained = succeeded(&run(&[
+                "policy",
+                "explain",
+                &file,
+                "--candidate",
+                &candidate,
+                "--model",
+                "german-credit-pd",
+                "--url",
+                &ledger.node.url,
+                "--format",
+                "json",
+            ]));
+            assert_eq!(explained["inputs"]["previous"]["seq"], 3, "{explained}");
+            assert_eq!(explained["inputs"]["since_human"]["seq"], 2);
+            assert_eq!(explained["route"]["tier"], tier);
+        }
         let receipt = succeeded(&ledger.promote(&examples().join(day).join("promotion.yaml")));
         let shown = event(&receipt, &ledger);
         let routing = find(&shown, "routing").unwrap_or_else(|| panic!("no routing in {shown}"));
@@ -130,7 +151,7 @@ async fn the_example_is_routed_recorded_and_derived_again() {
         assert_eq!(routing["policy_id"], "credit-models");
         assert!(!routing["matched"].as_array().expect("rules").is_empty());
     }
-    // A shorter policy in the ledger's history: the same file gives the same routes, a stricter one names each.
+    // Tried against the ledger's history: the same file gives the same routes, a stricter one names each.
     let url = ledger.node.url.clone();
     let file = policy.display().to_string();
     let same = succeeded(&run(&["policy", "replay", &file, "--url", &url, "--format", "json"]));

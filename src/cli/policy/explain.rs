@@ -3,12 +3,18 @@
 use std::path::PathBuf;
 
 use crate::{
-    cli::output::{self, Exit, Failure, Format, Result, say},
+    cli::{
+        output::{self, Exit, Failure, Format, Result, say},
+        source::{Source, SourceArgs},
+    },
     event::{Digest, promotion::Problem},
-    policy::{self, Facts, ModelProfile, Previous, Provenance, Route, Source},
+    policy::{self, Facts, ModelProfile, Previous, Provenance, Route, provenance},
 };
 
-use super::file;
+use super::{
+    file,
+    incumbent::{self, Wanted},
+};
 
 /// Arguments of `policy explain`.
 #[derive(Debug, clap::Args)]
@@ -18,9 +24,15 @@ pub struct Args {
     /// The candidate's model profile, JSON
     #[arg(long, value_name = "FILE")]
     candidate: PathBuf,
-    /// The profile of the slot's current model; without it this is a first promotion
+    /// The profile of the slot's current model; without it, --url or --dir this is a first promotion
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
+    /// A running node: compare with what is current there
+    #[arg(long, conflicts_with_all = ["previous", "dir"])]
+    url: Option<String>,
+    /// The directory of a stopped node: compare with what was current there
+    #[arg(long, conflicts_with = "previous")]
+    dir: Option<PathBuf>,
     /// The profile of the last model that people approved; the previous one if not given
     #[arg(long, value_name = "FILE", requires = "previous")]
     since_human: Option<PathBuf>,
@@ -30,6 +42,9 @@ pub struct Args {
     /// The slot's environment
     #[arg(long, default_value = "production")]
     environment: String,
+    /// The slot's region, where the model is in several
+    #[arg(long)]
+    region: Option<String>,
     /// The slot's role
     #[arg(long, default_value = "champion")]
     role: String,
@@ -60,28 +75,44 @@ fn digest_of(text: &str) -> Digest {
     Digest::from_hex(text.strip_prefix("sha256:").unwrap_or(text)).unwrap_or_default()
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Exit code 2 if a file cannot be read, or the profile misses something.
-pub fn run(args: &Args, format: Format) -> Result {
-    let policy = match file::load(&args.file, format)? {
-        Ok(policy) => policy,
-        Err(exit) => return Ok(exit),
-    };
-    let candidate = profile(&args.candidate)?;
-    let previous = args.previous.as_deref().map(profile).transpose()?;
-    let since_human = match &args.since_human {
-        Some(path) => Some(profile(path)?),
-        None => previous.clone(),
-    };
-    // Offline there is no ledger: the incumbent that the profile names stands for the slot's current model.
+/// The slot's current promotion and the last one that people approved: from a ledger, or from profiles at hand.
+async fn earlier(args: &Args, candidate: &ModelProfile) -> Result<(Option<Previous>, Option<Previous>)> {
+    if args.url.is_some() || args.dir.is_some() {
+        let source = Source::open(&SourceArgs { url: args.url.clone(), dir: args.dir.clone() }).await?;
+        let wanted = Wanted {
+            model: &args.model,
+            environment: &args.environment,
+            role: &args.role,
+            region: args.region.as_deref(),
+        };
+        return incumbent::earlier(&source, &wanted).await;
+    }
+    // Without a ledger the incumbent that the profile names stands for the slot's current model.
     let incumbent = candidate.incumbent.as_ref().map(|incumbent| digest_of(&incumbent.artifact_sha256));
     let earlier = |profile: ModelProfile| Previous {
         seq: 0,
         artifact_sha256: incumbent.unwrap_or_default(),
         profile: profile.into(),
     };
+    let previous = args.previous.as_deref().map(profile).transpose()?.map(earlier);
+    let since_human = match &args.since_human {
+        Some(path) => Some(earlier(profile(path)?)),
+        None => previous.clone(),
+    };
+    Ok((previous, since_human))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 2 if a file cannot be read, or the profile misses something.
+pub async fn run(args: &Args, format: Format) -> Result {
+    let policy = match file::load(&args.file, format)? {
+        Ok(policy) => policy,
+        Err(exit) => return Ok(exit),
+    };
+    let candidate = profile(&args.candidate)?;
+    let (previous, since_human) = earlier(args, &candidate).await?;
     let facts = Facts {
         artifact_sha256: Digest([0xff; 32]),
         model: args.model.clone(),
@@ -90,11 +121,10 @@ pub fn run(args: &Args, format: Format) -> Result {
         dataset_digest: digest_of(&candidate.snapshot_digest).0.to_vec(),
         definition_digest: digest_of(&candidate.definition_digest).0.to_vec(),
         provenance: Provenance::all(match args.provenance {
-            Known::Attested => Source::Attested,
-            Known::Declared => Source::Declared,
+            Known::Attested => provenance::Source::Attested,
+            Known::Declared => provenance::Source::Declared,
         }),
     };
-    let (previous, since_human) = (previous.map(earlier), since_human.map(earlier));
     let inputs =
         policy::derive(&candidate, &facts, previous.as_ref(), since_human.as_ref()).map_err(|problems| {
             Failure::usage(format!("the candidate would be refused\n{}", lines(&problems)))

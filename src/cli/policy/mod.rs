@@ -5,6 +5,7 @@ mod command;
 mod explain;
 mod file;
 mod history;
+mod incumbent;
 
 pub use activate::stating;
 pub use command::{Args, run};

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rdkafka::producer::Producer as _;
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::Producer as _,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Config, producer, tail, topic};
@@ -15,6 +18,9 @@ use crate::{
 pub(super) const PARTITION: i32 = 0;
 
 const WATERMARKS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a partition may be without a leader before it is unavailable, and how often it is asked.
+const LEADER_WITHIN: Duration = Duration::from_secs(10);
+const LEADER_RETRY: Duration = Duration::from_millis(200);
 /// Values between `append` and librdkafka, whose own queue (64 MiB) is where they wait for the broker.
 const QUEUE_LEN: usize = 1024;
 
@@ -50,17 +56,35 @@ impl Kafka {
     async fn watermarks(&self) -> Result<(Seq, Seq), Error> {
         let client = self.producer.client();
         let topic = self.config.topic.clone();
-        let ask = move || client.client().fetch_watermarks(&topic, PARTITION, WATERMARKS_TIMEOUT);
-        let answer = tokio::task::spawn_blocking(ask).await;
-        let answer =
-            answer.map_err(|error| Error::Unavailable(format!("asking for the topic's end: {error}")))?;
-        let (low, high) =
-            answer.map_err(|error| Error::Unavailable(format!("the topic's end is not known: {error}")))?;
+        let deadline = tokio::time::Instant::now() + LEADER_WITHIN;
+        let (low, high) = loop {
+            let (client, topic) = (client.clone(), topic.clone());
+            let ask = move || client.client().fetch_watermarks(&topic, PARTITION, WATERMARKS_TIMEOUT);
+            let answer = tokio::task::spawn_blocking(ask).await;
+            let answer =
+                answer.map_err(|error| Error::Unavailable(format!("asking for the topic's end: {error}")))?;
+            match answer {
+                Ok(watermarks) => break watermarks,
+                // A topic that was made a moment ago, or whose leader is moving.
+                Err(error) if without_leader(&error) && tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(LEADER_RETRY).await;
+                }
+                Err(error) => {
+                    return Err(Error::Unavailable(format!("the topic's end is not known: {error}")));
+                }
+            }
+        };
         match (Seq::try_from(low), Seq::try_from(high)) {
             (Ok(low), Ok(high)) => Ok((low, high)),
             _ => Err(Error::Unavailable(format!("the broker answered with offsets {low} and {high}"))),
         }
     }
+}
+
+/// Whether the partition has no leader just now: brokers say so while one is elected.
+fn without_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
 }
 
 #[tonic::async_trait]
