@@ -20,7 +20,7 @@ use super::{
     Error,
     draft::{self, Claims, Identity},
     gateway::{ATTEMPTS_MAX, Gateway},
-    routing::{self, Approver, Routed},
+    routing::{Approver, Routed},
 };
 
 /// Refused attempts that one node records in a minute. What is beyond is refused all the same.
@@ -122,7 +122,7 @@ impl Gateway {
         let Some(Event::Promoted(promoted)) = &mut body.event else {
             return Err(Error::Internal("a promotion without its event".into()).into());
         };
-        let by_people = !routing::automated(promoted);
+        let by_people = promotion::by_people(promoted);
         let routed = self.route(promoted, approvers).await?;
         if !routed.shortfalls.is_empty() {
             return Err(Refusal::ByPolicy(Box::new(routed)));

@@ -307,8 +307,3 @@ impl Gateway {
 fn sha256_of(bytes: Option<&Vec<u8>>) -> Digest {
     bytes.and_then(|bytes| Digest::from_slice(bytes)).unwrap_or_default()
 }
-
-/// Whether every approval of a promotion is a service's.
-pub(super) fn automated(promoted: &Promoted) -> bool {
-    promoted.approvals.iter().all(|approval| !approval.standing_policy.is_empty())
-}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    event::{Digest, Header, Seq, canonical, proto::body::Event},
+    event::{Digest, Header, Seq, canonical, promotion},
     ledger::{
         state::State,
         store::{self, Store},
@@ -158,16 +158,10 @@ fn outgoing(header: &[u8], value: Vec<u8>, state: &State) -> Outgoing {
             recorded_at: 0,
         };
     };
-    let slot = match body.event {
-        Some(Event::Promoted(e)) => e.slot,
-        Some(Event::RolledBack(e)) => e.slot,
-        Some(Event::Revoked(e)) => e.slot,
-        Some(Event::Retired(e)) => e.slot,
-        _ => None,
-    };
+    let slot = body.event.as_ref().and_then(promotion::slot_of);
     Outgoing {
         value,
-        model: slot.unwrap_or_default().model,
+        model: slot.map(|slot| slot.model.clone()).unwrap_or_default(),
         idempotency_key: Digest::from_slice(&body.idempotency_key).unwrap_or_default(),
         kind,
         origin: state.origin.clone(),

@@ -11,7 +11,7 @@ use super::{
     model::{Digest, Micros},
     proto::{
         ApprovalRequest, AttemptRefused, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength,
-        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole,
+        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Slot, SlotRole, body::Event,
     },
     text::{media_type_problem, name_problem, registry_uri_problem, uri_problem, version_problem},
 };
@@ -87,6 +87,30 @@ pub fn actor_is_whole(actor: Option<&PersonRef>, request_id: &str) -> bool {
     person(&mut p, "actor", actor);
     p.add_some("request_id", name_problem(request_id));
     p.into_sorted().is_empty()
+}
+
+/// The slot that an event is about.
+pub fn slot_of(event: &Event) -> Option<&Slot> {
+    match event {
+        Event::AttemptRefused(e) => e.slot.as_ref(),
+        event => slot_changed_by(event),
+    }
+}
+
+/// The slot that an accepted event changes.
+pub fn slot_changed_by(event: &Event) -> Option<&Slot> {
+    match event {
+        Event::Promoted(e) => e.slot.as_ref(),
+        Event::RolledBack(e) => e.slot.as_ref(),
+        Event::Revoked(e) => e.slot.as_ref(),
+        Event::Retired(e) => e.slot.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether people approved a promotion; otherwise services did, under a standing policy.
+pub fn by_people(promoted: &Promoted) -> bool {
+    promoted.approvals.iter().any(|approval| approval.standing_policy.is_empty())
 }
 
 /// Whether a refused attempt says what was refused, by which policy, and why.

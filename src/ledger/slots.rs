@@ -1,7 +1,7 @@
 //! Rules of promotions and of what changes a slot afterwards. Pure.
 
 use crate::event::{
-    Digest, Reason, Seq, digest,
+    Digest, Reason, Seq, digest, promotion,
     proto::{Body, Promoted, Slot},
 };
 
@@ -45,7 +45,7 @@ pub(super) fn promoted<L: Lookup>(
         return Ok(Verdict::refused(Reason::Incomplete));
     }
     let seq = state.size();
-    let by_people = promoted.approvals.iter().any(|approval| approval.standing_policy.is_empty());
+    let by_people = promotion::by_people(promoted);
     let human = if by_people { Some(seq) } else { before.and_then(|slot| slot.human) };
     changes.slot = Some((slot, SlotState { current: Some(seq), changed_at: seq, human }));
     let artifact = promoted.model_version.as_ref().and_then(|m| Digest::from_slice(&m.artifact_sha256));

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        Digest, Header, Outcome, Seq, content, digest,
-        proto::{Body, Promoted, Slot, body::Event},
+        Digest, Header, Outcome, Seq, content, digest, promotion,
+        proto::{Body, Promoted, body::Event},
     },
     ledger::rows,
 };
@@ -66,20 +66,9 @@ pub fn fold<E>(
     }
 }
 
-fn slot_of(event: &Event) -> Option<&Slot> {
-    match event {
-        Event::Promoted(e) => e.slot.as_ref(),
-        Event::RolledBack(e) => e.slot.as_ref(),
-        Event::Revoked(e) => e.slot.as_ref(),
-        Event::Retired(e) => e.slot.as_ref(),
-        Event::AttemptRefused(e) => e.slot.as_ref(),
-        _ => None,
-    }
-}
-
 fn index(header: &Header, body: &Body) -> Vec<Row> {
     let mut prefixes = vec![keys::by_event(&header.event_digest)];
-    if let Some(slot) = body.event.as_ref().and_then(slot_of) {
+    if let Some(slot) = body.event.as_ref().and_then(promotion::slot_of) {
         prefixes.push(keys::by_model(&slot.model, Some(&slot.environment)));
     }
     if let (Some(Event::Promoted(promoted)), Outcome::Accepted) = (&body.event, header.outcome) {
@@ -102,9 +91,7 @@ fn history<E>(
     before: impl FnOnce(&[u8]) -> Result<Option<SlotChange>, E>,
 ) -> Result<Vec<Row>, E> {
     let (Some(event), Outcome::Accepted) = (&body.event, header.outcome) else { return Ok(Vec::new()) };
-    let Some(slot) = slot_of(event).filter(|_| !matches!(event, Event::AttemptRefused(_))) else {
-        return Ok(Vec::new());
-    };
+    let Some(slot) = promotion::slot_changed_by(event) else { return Ok(Vec::new()) };
     let slot_digest: Digest = digest::slot(slot);
     let prefix = keys::slot(&slot.model, &slot.environment, &slot_digest);
     let current = match event {

@@ -4,7 +4,7 @@ use rocksdb::Direction;
 
 use crate::{
     event::{
-        Digest, Header, Kind, Micros, Outcome, Seq, canonical, content,
+        Digest, Header, Kind, Micros, Outcome, Seq, canonical, content, promotion,
         proto::{Body, Promoted, Slot, body::Event},
     },
     ledger::{Head, Ledger, rows, state::Lookup, store::Error},
@@ -192,12 +192,10 @@ fn matching(ledger: &Ledger, head: &Head, filter: &Filter, seq: Seq) -> Result<O
 
 fn body_matches(filter: &Filter, body: &Body) -> bool {
     let empty = Promoted::default();
-    let (slot, promoted) = match &body.event {
-        Some(Event::Promoted(e)) => (e.slot.as_ref(), e),
-        Some(Event::RolledBack(e)) => (e.slot.as_ref(), &empty),
-        Some(Event::Revoked(e)) => (e.slot.as_ref(), &empty),
-        Some(Event::Retired(e)) => (e.slot.as_ref(), &empty),
-        _ => (None, &empty),
+    let slot = body.event.as_ref().and_then(promotion::slot_changed_by);
+    let promoted = match &body.event {
+        Some(Event::Promoted(promoted)) => promoted,
+        _ => &empty,
     };
     let is = |wanted: &Option<String>, found: Option<&String>| {
         wanted.as_ref().is_none_or(|wanted| found == Some(wanted))

@@ -10,8 +10,8 @@ use crate::{
         source::Source,
     },
     event::{
-        Digest, Header, Seq, canonical, digest,
-        proto::{ListEntriesRequest, Promoted, ReadEvidenceRequest, Slot, body::Event},
+        Digest, Header, Seq, canonical, digest, promotion,
+        proto::{ListEntriesRequest, Promoted, ReadEvidenceRequest, body::Event},
     },
     policy::{ModelProfile, Previous, recheck},
 };
@@ -38,8 +38,7 @@ struct Followed {
 
 impl Followed {
     fn by_people(&self, seq: Seq) -> bool {
-        let approved = |promoted: &Promoted| promoted.approvals.iter().any(|a| a.standing_policy.is_empty());
-        self.promotions.get(&seq).is_some_and(approved)
+        self.promotions.get(&seq).is_some_and(promotion::by_people)
     }
 
     fn make_current(&mut self, seq: Seq) {
@@ -66,16 +65,6 @@ impl Followed {
     }
 }
 
-fn slot_of(event: &Event) -> Option<&Slot> {
-    match event {
-        Event::Promoted(e) => e.slot.as_ref(),
-        Event::RolledBack(e) => e.slot.as_ref(),
-        Event::Revoked(e) => e.slot.as_ref(),
-        Event::Retired(e) => e.slot.as_ref(),
-        _ => None,
-    }
-}
-
 /// Accepted changes of the wanted slots, oldest first.
 async fn changes(source: &Source, wanted: &Wanted<'_>) -> Result<Vec<(Seq, Event)>> {
     let (mut found, mut page_token) = (Vec::new(), String::new());
@@ -96,7 +85,7 @@ async fn changes(source: &Source, wanted: &Wanted<'_>) -> Result<Vec<(Seq, Event
                 return Err(Failure::new(Exit::No, "an entry cannot be read; verify the ledger"));
             };
             let event = record.body.event.filter(|event| {
-                slot_of(event).is_some_and(|slot| {
+                promotion::slot_changed_by(event).is_some_and(|slot| {
                     recheck::role_name(slot.role) == wanted.role
                         && wanted.region.is_none_or(|region| region == slot.region)
                 })
@@ -117,8 +106,11 @@ async fn changes(source: &Source, wanted: &Wanted<'_>) -> Result<Vec<(Seq, Event
 /// Exit code 2 if the slot is in several regions and none was named; else if the ledger cannot be read.
 pub async fn earlier(source: &Source, wanted: &Wanted<'_>) -> Result<(Option<Previous>, Option<Previous>)> {
     let changes = changes(source, wanted).await?;
-    let regions: BTreeSet<_> =
-        changes.iter().filter_map(|(_, event)| slot_of(event)).map(|slot| slot.region.clone()).collect();
+    let regions: BTreeSet<_> = changes
+        .iter()
+        .filter_map(|(_, event)| promotion::slot_changed_by(event))
+        .map(|slot| slot.region.clone())
+        .collect();
     if regions.len() > 1 {
         let regions: Vec<_> = regions.into_iter().collect();
         return Err(Failure::usage(format!("name one of the regions with --region: {}", regions.join(", "))));
