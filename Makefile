@@ -40,10 +40,12 @@ lint: deps first-build ## fmt, clippy, doc, cargo deny (when installed) and the 
 	$(if $(CARGO_DENY),$(CARGO_DENY) --locked -L error check bans licenses sources,@echo "cargo deny: SKIPPED, not installed (.ci/run installs it)")
 	cargo build --locked --no-default-features
 
-fuzz: ## every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz)
-	python3 fuzz/seeds.py
-	for target in record header receipt policy profile; do \
-	  cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 || exit 1; \
+fuzz: ## every fuzz target for FUZZ_SECONDS each (needs a nightly toolchain and cargo-fuzz; ARGS="--features node": the node's too)
+	@names=$$(FUZZ_TARGET=names cargo +nightly fuzz run $(ARGS) decoder) || exit 1; \
+	for name in $$names; do \
+	  echo "== $$name"; mkdir -p fuzz/corpus/$$name fuzz/artifacts/$$name; \
+	  FUZZ_TARGET=$$name cargo +nightly fuzz run $(ARGS) decoder fuzz/corpus/$$name -- -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=65536 -timeout=10 -artifact_prefix=fuzz/artifacts/$$name/ || exit 1; \
 	done
 
 fmt: ## format the code

@@ -18,6 +18,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "promotion/v1/auditor.proto",
             "promotion/v1/consumer.proto",
             "promotion/v1/operator.proto",
+            "promotion/v1/custodian.proto",
+            "promotion/v1/gate.proto",
+            "promotion/v1/review.proto",
+            "promotion/v1/registry.proto",
         ]);
         let descriptors = protox::compile(files, ["proto"])?;
         let config = config(&descriptors);
@@ -59,7 +63,7 @@ fn serializer(field: &FieldDescriptorProto) -> Option<String> {
     match (field.r#type(), field.label()) {
         (Type::Bytes, Label::Repeated) => Some("hex_list".into()),
         // Documents that people wrote or read stay documents.
-        (Type::Bytes, _) if field.name() == "inputs" => Some("document".into()),
+        (Type::Bytes, _) if ["inputs", "jwk"].contains(&field.name()) => Some("document".into()),
         (Type::Bytes, _) if field.name() == "yaml" => Some("text".into()),
         (Type::Bytes, _) => Some("hex".into()),
         (Type::Enum, _) => {

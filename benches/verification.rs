@@ -11,8 +11,9 @@ use promotion_ledger::{
         proto::{Body, FrontDoorKey, LedgerOpened, Retired, body::Event},
     },
     ledger::{
-        decide::{Prepared, expected_key},
+        decide::{Prepared, RULES_KNOWN, expected_key},
         plan::{Delivered, plan},
+        review_rows::{ReviewKey, ReviewRow},
         state::{Binding, Lookup, PromotionState, SlotState},
     },
     proof::verify::{Depth, StoredEntry, Verifier},
@@ -38,10 +39,13 @@ impl Lookup for Nothing {
     fn promotion(&self, _: u64) -> Result<Option<PromotionState>, Self::Error> {
         Ok(None)
     }
+    fn review_row(&self, _: &ReviewKey) -> Result<Option<ReviewRow>, Self::Error> {
+        Ok(None)
+    }
 }
 
-/// A ledger of signed entries of about 4 KiB.
-fn ledger(entries: u64) -> Vec<StoredEntry> {
+/// A ledger of signed entries of about 4 KiB, or 1.
+fn ledger(entries: u64, kib: usize) -> Vec<StoredEntry> {
     let key = SigningKey::from_bytes(&[1; 32]);
     let public = |key: &SigningKey| key.verifying_key().to_bytes().to_vec();
     let event = Event::LedgerOpened(LedgerOpened {
@@ -59,8 +63,10 @@ fn ledger(entries: u64) -> Vec<StoredEntry> {
     let genesis = canonical::seal_record(&genesis, 1, &Digest::ZERO, &key);
     let ledger_id = sha256(&canonical::decode(&genesis).expect("a record").envelope.body);
     let record = |n: u64| {
-        let event =
-            Event::Retired(Retired { request_id: format!("{n}{}", "x".repeat(3700)), ..Retired::default() });
+        let event = Event::Retired(Retired {
+            request_id: format!("{n}{}", "x".repeat(1024 * kib - 396)),
+            ..Retired::default()
+        });
         let body =
             Body { idempotency_key: vec![7; 32], recorded_at: n, event: Some(event), ..Body::default() };
         canonical::seal_record(&body, 1, &ledger_id, &key)
@@ -68,7 +74,7 @@ fn ledger(entries: u64) -> Vec<StoredEntry> {
     let values = std::iter::once(genesis).chain((1..entries).map(record));
     let delivered =
         values.enumerate().map(|(i, value)| Delivered { offset: i as u64, prepared: Prepared::new(value) });
-    let (set, stop) = plan(&mut None, &Nothing, &ledger_id, delivered);
+    let (set, stop) = plan(&mut None, &Nothing, &ledger_id, RULES_KNOWN, delivered);
     assert!(stop.is_none());
     set.entries
         .into_iter()
@@ -77,7 +83,7 @@ fn ledger(entries: u64) -> Vec<StoredEntry> {
 }
 
 fn verification(criterion: &mut Criterion) {
-    let entries = ledger(8192);
+    let entries = ledger(8192, 4);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let verify = |depth, threads| {
         Verifier::new(depth, None).push(black_box(&entries), threads).expect("a sound ledger").len()
@@ -93,6 +99,19 @@ fn verification(criterion: &mut Criterion) {
     group.bench_function("hashes, one thread", |b| b.iter(|| verify(Depth::Hashes, 1)));
     group.bench_function("hashes, all threads", |b| b.iter(|| verify(Depth::Hashes, threads)));
     group.bench_function("signatures, all threads", |b| b.iter(|| verify(Depth::Signatures, threads)));
+    group.finish();
+
+    let small = ledger(8192, 1);
+    let mut group = criterion.benchmark_group("verification of entries of 1 KiB");
+    group.throughput(Throughput::Elements(small.len() as u64)).sample_size(10);
+    group.bench_function("blake3 alone, one thread", |b| {
+        b.iter(|| {
+            small.iter().map(|entry| record_digest(black_box(&entry.record)).0[0]).fold(0, |a, b| a ^ b)
+        });
+    });
+    group.bench_function("hashes, all threads", |b| {
+        b.iter(|| Verifier::new(Depth::Hashes, None).push(black_box(&small), threads).expect("sound").len());
+    });
     group.finish();
 
     let key = SigningKey::from_bytes(&[9; 32]);

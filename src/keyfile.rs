@@ -54,6 +54,14 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
+/// Reads a secret that is text: a password, a webhook's secret.
+///
+/// # Errors
+/// [`Error`].
+pub fn secret_text(path: &Path) -> Result<Zeroizing<String>, Error> {
+    read(path)
+}
+
 /// Reads an Ed25519 private key, PKCS#8 PEM (RFC 8410).
 ///
 /// # Errors

@@ -43,7 +43,7 @@ HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "source" / "germancredit.csv"
 SOURCE_SHA256 = "2c0bae00275c028fc853a1ea72cc7a68002c3f6876c41300c5c948711540c8c6"
 MODEL = "german-credit-pd"
-ISSUER = "https://idp.example.bank"
+ISSUER = "http://127.0.0.1:7421/development"
 TARGET = "defaulted"
 
 # --------------------------------------------------------------------------- feature definitions
@@ -993,25 +993,7 @@ def b64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-DEV_KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"promotion-ledger examples/credit development assertion key").digest())
-DEV_PUBLIC = DEV_KEY.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-DEV_JWK = {"alg": "EdDSA", "crv": "Ed25519", "kid": "dev-" + sha256(DEV_PUBLIC)[:16], "kty": "OKP", "use": "sig", "x": b64url(DEV_PUBLIC)}
-
-
-def assertion(person, auth_time):
-    sub, name, groups = PEOPLE[person]
-    acr, amr = LOGIN.get(person, PERSON_LOGIN)
-    at = int(utc(auth_time).timestamp())
-    payload = {"acr": acr, "amr": amr, "aud": "promotion-ledger", "auth_time": at, "exp": at + 302, "groups": groups,
-               "iat": at + 2, "iss": ISSUER, "name": name, "sub": sub}
-    if person not in LOGIN:
-        payload["email"] = name.lower().replace(" ", ".") + "@example.bank"
-    head = {"alg": "EdDSA", "kid": DEV_JWK["kid"], "typ": "JWT"}
-    signed = b64url(canonical(head)) + "." + b64url(canonical(payload))
-    return signed + "." + b64url(DEV_KEY.sign(signed.encode()))
-
-
-# Another key than that of the assertions: what a build may sign and what a person may sign is not the same.
+# A build's key, not a person's: what a build may sign and what a person may sign is not the same.
 BUILD_KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"promotion-ledger examples/credit development build key").digest())
 
 
@@ -1129,7 +1111,7 @@ def promotion_yaml(rel, head, bands, explanations=True):
           '  form: {id: mrm-approval, version: "3", file: approval/form.json}',
           f"  justification: {folded(req['justification'], 4)}",
           f"  residual_risk: {folded(req['residual_risk'], 4)}", "",
-          "# Field 4: who decided. The assertions here are development tokens (see ../README.md)."]
+          "# Field 4: who decided. No assertion stands here: with a development issuer `promote` makes the login (see ../README.md)."]
     if any("standing_policy" in a for a in rel["approvals"]):
         L += ["# An automated approval: a service under a standing policy, and the person who answers for it. It answers",
               "# none of the form's questions."]
@@ -1144,7 +1126,7 @@ def promotion_yaml(rel, head, bands, explanations=True):
                   f"    accountable: {yaml_person(*PEOPLE[a['accountable']][:2])}"]
         L += [f"    decided_at: {a['decided_at']}", f"    groups: [{', '.join(groups)}]",
               f"    matched_groups: [{groups[0]}]", "    groups_complete: true", f"    auth_time: {a['auth_time']}",
-              f"    acr: {acr}", f"    amr: [{', '.join(amr)}]", f"    assertion: approval/assertion{suffix}.jwt"]
+              f"    acr: {acr}", f"    amr: [{', '.join(amr)}]"]
         if "standing_policy" not in a:
             L += [f"    answers: approval/answers{suffix}.json".ljust(40) + "# {question id: answer}"]
     L += ["", "# Field 5: the explanations, bound to the model version and to the dataset."]
@@ -1313,7 +1295,6 @@ def build(out):
             suffix = "" if k == 0 else f"-{k + 1}"
             if ans:
                 write_json(d / f"approval/answers{suffix}.json", ans)
-            write(d / f"approval/assertion{suffix}.jwt", assertion(a["who"], a["auth_time"]))
         rel = rel | {"comparators": [m for m in models[1:]]}
         write(d / "promotion.yaml", promotion_yaml(rel, rel["head"], bands))
         if day == "2026-11-21":
@@ -1323,7 +1304,6 @@ def build(out):
             write(d / "promotion-without-explanation.yaml", promotion_yaml(rel | {"request": req}, head, bands, explanations=False))
         previous = {"day": day, "snap": snap, "snapshot": snapshot}
         earlier.append(previous)
-    write_json(out / "development-jwks.json", {"keys": [DEV_JWK]})
 
 
 if __name__ == "__main__":

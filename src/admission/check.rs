@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{
-        Digest, Seq,
+        Digest, Seq, content,
         promotion::{self, Problem},
-        proto::{Body, PromotionDraft, Routing, body::Event},
+        proto::{Body, Promoted, PromotionDraft, Routing, body::Event},
     },
+    evidence::personal::{Finding, SAMPLE_LEN, scan},
     ledger::state::Lookup,
 };
 
@@ -29,6 +30,8 @@ pub struct Checked {
     pub recorded_as: Option<Seq>,
     /// How it would be routed, and what that requires in words; `None` where problems stand before it.
     pub routed: Option<(Routing, Vec<String>)>,
+    /// What looks like personal data in evidence that is stored.
+    pub warnings: Vec<Problem>,
 }
 
 impl Gateway {
@@ -37,8 +40,9 @@ impl Gateway {
     /// # Errors
     /// [`Error::Unavailable`] if evidence or ledger cannot be asked.
     pub async fn check(&self, draft: PromotionDraft) -> Result<Checked, Error> {
-        let Examined { mut promoted, approvers, claims, mut problems } = self.examine(draft).await?;
+        let Examined { mut promoted, approvers, claims, mut problems, .. } = self.examine(draft).await?;
         let key = promotion::promotion_key(&promoted);
+        let warnings = self.personal_data(&promoted).await?;
         let bound = self.ledger.store.bound(&key)?;
         let recorded_as = bound.map(|bound| bound.seq);
         if let (Some(bound), true) = (bound, problems.is_empty()) {
@@ -48,7 +52,7 @@ impl Gateway {
             let event = Some(Event::Promoted(promoted));
             let body = Body { idempotency_key: key.0.to_vec(), event, ..Body::default() };
             let problems = self.differences(&bound, &body);
-            return Ok(Checked { problems, key, recorded_as, routed: None });
+            return Ok(Checked { problems, key, recorded_as, routed: None, warnings });
         }
         let mut routed = None;
         if problems.is_empty() {
@@ -71,7 +75,22 @@ impl Gateway {
             Err(Error::Precondition(_)) | Ok(_) => {}
             Err(other) => return Err(other),
         }
-        Ok(Checked { problems, key, recorded_as, routed })
+        Ok(Checked { problems, key, recorded_as, routed, warnings })
+    }
+
+    /// What is obvious in the beginning of each piece of evidence that is stored.
+    async fn personal_data(&self, promoted: &Promoted) -> Result<Vec<Problem>, Error> {
+        let mut warnings = Vec::new();
+        for (field, evidence) in content::evidence(promoted) {
+            let Some(sha256) = Digest::from_slice(&evidence.sha256) else { continue };
+            let sample = self.evidence.read(&sha256, "", 0, SAMPLE_LEN).await;
+            let sample = sample.map_err(|error| Error::Unavailable(error.to_string()))?;
+            let found = scan(&evidence.media_type, sample.as_deref().unwrap_or_default());
+            let warning =
+                |finding: Finding| Problem { field: field.clone(), description: finding.to_string() };
+            warnings.extend(found.into_iter().map(warning));
+        }
+        Ok(warnings)
     }
 
     /// Provisional to real pseudonyms, of those who have a subject record; none is made.

@@ -12,7 +12,6 @@ use crate::{
         },
         text::{free_text_problem, name_problem, uri_problem},
     },
-    identity::assertion,
     policy,
 };
 
@@ -68,10 +67,10 @@ fn approval_rules(p: &mut Problems, at: impl Display, approval: &ApprovalDraft) 
     if approval.accountable.is_some() {
         person_rules(p, format_args!("{at}.accountable"), approval.accountable.as_ref());
     }
-    let person = approval.approver.clone().unwrap_or_default();
-    p.add_some(
+    p.require(
+        !approval.assertion.is_empty(),
         format_args!("{at}.assertion"),
-        assertion::problem(&approval.assertion, &person.issuer, &person.subject),
+        "is missing; an approval needs the identity provider's signed assertion",
     );
     for (i, group) in approval.groups.iter().enumerate() {
         p.add_some(format_args!("{at}.groups[{i}]"), name_problem(group));
@@ -124,6 +123,7 @@ pub fn promoted(draft: PromotionDraft, pseudonym: &impl Fn(&Identity) -> Vec<u8>
         profile: draft.profile,
         routing: None,
         profile_attestation: draft.profile_attestation,
+        review: None,
     }
 }
 
@@ -142,6 +142,7 @@ fn approval_event(approval: ApprovalDraft, reference: &impl Fn(Person) -> Person
         verified_by: String::new(),
         standing_policy: approval.standing_policy,
         accountable: approval.accountable.map(reference),
+        decided: None,
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use ed25519_dalek::SigningKey;
 
 use crate::{
+    archive::archiver::Progress,
     clock::Clock,
     event::{
         Kind, canonical,
@@ -18,13 +19,13 @@ use crate::{
         promotion::Problem,
         proto::{AdminAct, Body, Receipt},
     },
-    evidence::EvidenceStore,
-    identity::subjects::Subjects,
+    evidence::{EvidenceStore, standing::Known},
+    identity::{logins::Logins, subjects::Subjects},
     ledger::{Ledger, decide::expected_key, inflight::Inflight, writer::CLOCK_DISTANCE_MAX},
     log::Log,
 };
 
-use super::{Error, routing::RoutingCache};
+use super::{Error, break_glass, reviews::sessions::ReviewSessions, routing::RoutingCache};
 
 /// How often a record that lost a harmless race (rules version, stale basis) is made anew.
 pub(super) const ATTEMPTS_MAX: usize = 3;
@@ -39,14 +40,32 @@ pub struct Gateway {
     pub log: Arc<dyn Log>,
     /// Where evidence is.
     pub evidence: Arc<dyn EvidenceStore>,
+    /// Whether evidence about one person may be sealed for that person.
+    pub encrypt_evidence: bool,
+    /// How far the ledger's archive is.
+    pub archive: Arc<Progress>,
+    /// Whether promotions may rely on it.
+    pub standing: Arc<Known>,
+    /// Days for which evidence is kept where no policy says.
+    pub retain_days: u32,
     /// People.
     pub subjects: Arc<Subjects>,
     /// Signs records.
     pub key: SigningKey,
+    /// Who may let something in without a promotion; `None`: nobody.
+    pub break_glass: Option<break_glass::Rules>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// How long a call waits for its entry.
     pub confirm_within: Duration,
+    /// Where approvers log in.
+    pub logins: Logins,
+    /// Whether a promotion may bring logins of people with it; otherwise they decide in reviews only.
+    pub embedded_approvals: bool,
+    /// What approvers were served, and what they froze.
+    pub reviews: ReviewSessions,
+    /// How long a call waits, once its entry is synced, for a checkpoint over it that enough witnesses cosigned.
+    pub witnessed_within: Option<Duration>,
     /// What routing has read already.
     pub routing: RoutingCache,
     /// Refused attempts recorded in the current minute: (minute, count).
@@ -58,6 +77,9 @@ pub struct Gateway {
 impl Gateway {
     /// Why this node admits no decisions now; `None` if it does (design section 3, rule 8).
     pub fn not_admitting(&self) -> Option<String> {
+        if let Some(why) = self.ledger.contradiction() {
+            return Some(format!("split view: {why}"));
+        }
         let now = self.clock.now();
         let date = self.ledger.head().state.date;
         if date > now.saturating_add(CLOCK_DISTANCE_MAX) {
@@ -67,10 +89,20 @@ impl Gateway {
             ));
         }
         let away = self.clock_away.load(Ordering::Relaxed);
-        (away > CLOCK_DISTANCE_MAX).then(|| {
+        let clock = (away > CLOCK_DISTANCE_MAX).then(|| {
             let away = away / 1_000_000;
             format!("this node's clock is {away} s away from the log's; set the clock and restart the node")
-        })
+        });
+        clock.or_else(|| self.archive.stands_against(now))
+    }
+
+    /// Why this node admits no promotions now; `None` if it does. Other acts need no new evidence.
+    pub fn not_promoting(&self) -> Option<String> {
+        self.not_admitting().or_else(|| self.standing.refusal())
+    }
+
+    pub(super) fn evidence_held(&self) -> Result<(), Error> {
+        self.standing.refusal().map_or(Ok(()), |why| Err(Error::Unavailable(why)))
     }
 
     pub(super) fn admitting(&self) -> Result<(), Error> {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{
-        Digest, Micros, Seq,
-        content::{self, content_digest},
+        Digest, Seq,
+        content::content_digest_in_place,
         digest,
         promotion::{self, Problem, Problems},
         proto::{
@@ -13,7 +13,8 @@ use crate::{
             Shortfall, Slot, body::Event,
         },
     },
-    ledger::{decide::expected_key, state::Lookup},
+    identity::logins::Verified,
+    ledger::{gates, state::Lookup},
 };
 
 use super::{
@@ -34,6 +35,7 @@ pub(super) struct Examined {
     pub approvers: Vec<Approver>,
     pub claims: Claims,
     pub problems: Vec<Problem>,
+    pub logins: Vec<Verified>,
 }
 
 /// Why a promotion is not admitted.
@@ -66,9 +68,14 @@ impl Gateway {
     /// [`Error`]; nothing is written unless the call ended in [`Error::Unconfirmed`] or [`Error::Unavailable`].
     pub async fn promote(&self, draft: PromotionDraft) -> Result<Receipt, Error> {
         self.admitting()?;
-        let Examined { mut promoted, approvers, claims, problems } = self.examine(draft).await?;
+        self.evidence_held()?;
+        let _call = self.inflight.begin();
+        let Examined { mut promoted, approvers, claims, problems, logins } = self.examine(draft).await?;
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
+        }
+        for login in &logins {
+            self.record_keys(login).await?;
         }
         // Only a whole promotion makes subject records.
         let real: BTreeMap<_, _> =
@@ -77,7 +84,7 @@ impl Gateway {
         let slot = promoted.slot.clone().unwrap_or_default();
         let idempotency_key = promotion::promotion_key(&promoted).0.to_vec();
         let mut body = Body { idempotency_key, event: Some(Event::Promoted(promoted)), ..Body::default() };
-        let content = content_digest(&body);
+        let content = content_digest_in_place(&mut body);
         let mut approved_under: Option<Routed> = None;
         for _ in 0..ATTEMPTS_MAX {
             if let Some(receipt) = self.recorded(&body, &content)? {
@@ -138,6 +145,10 @@ impl Gateway {
         }
         promoted.routing = Some(routing);
         let slot_state = self.slot_for(body, slot)?;
+        // Last: what is refused for another reason is not locked for years.
+        if let Some(Event::Promoted(promoted)) = &mut body.event {
+            self.hold_evidence(promoted, routed.retain_days).await?;
+        }
         body.preconditions = Some(Preconditions { policy_activated_at: routed.policy_seq, ..slot_state });
         Ok(routed.policy_seq)
     }
@@ -168,16 +179,7 @@ impl Gateway {
                 .collect(),
         };
         let model = refused.slot.as_ref().map(|slot| slot.model.clone()).unwrap_or_default();
-        let event = Event::AttemptRefused(refused);
-        let key = expected_key(&event).unwrap_or_default();
-        let body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
-        let content = content_digest(&body);
-        let noted = match self.ledger.store.bound(&key) {
-            Ok(None) => self.submit(&body, content, &model).await.map(|_| ()),
-            Ok(Some(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = noted {
+        if let Err(error) = self.observe(Event::AttemptRefused(refused), &model).await {
             tracing::warn!(%error, "a refused attempt could not be recorded");
         }
     }
@@ -193,13 +195,20 @@ impl Gateway {
     }
 
     /// The draft as an event, and everything that is wrong with it.
-    pub(super) async fn examine(&self, draft: PromotionDraft) -> Result<Examined, Error> {
+    pub(super) async fn examine(&self, mut draft: PromotionDraft) -> Result<Examined, Error> {
         let now = self.clock.now();
-        let own_problems = draft::problems(&draft);
+        let mut own = Problems::default();
+        let logins = self.verify_approvals(&mut draft, &mut own).await?;
+        let own_problems = draft::problems(&draft).into_iter().chain(own.into_sorted());
         let claims = draft::claims(&draft);
         let approvers = draft::approvers(&draft);
         let mut promoted = draft::promoted(draft, &provisional);
+        for (approval, login) in promoted.approvals.iter_mut().zip(&logins) {
+            approval.verified_by =
+                login.as_ref().map(|login| login.principal.verified_by.clone()).unwrap_or_default();
+        }
         let mut problems = self.look_up_evidence(&mut promoted, now).await?;
+        problems.extend(self.sealed_evidence_problems(&promoted).await?);
         // The rules of the six fields ask whether a policy routes; which way, only the whole promotion shows.
         promoted.routing = Some(Routing {
             policy_sha256: self
@@ -213,7 +222,7 @@ impl Gateway {
             ..Routing::default()
         });
         let absent: Vec<_> = problems.iter().map(|problem| problem.field.clone()).collect();
-        let rules = own_problems.into_iter().chain(promotion::problems(&promoted, now));
+        let rules = own_problems.chain(promotion::problems(&promoted, now));
         // Evidence that is not there has no URI and no lock: that is one problem, not three.
         problems.extend(
             rules.filter(|problem| {
@@ -222,65 +231,38 @@ impl Gateway {
         );
         problems.sort();
         problems.dedup();
-        Ok(Examined { promoted, approvers, claims, problems })
-    }
-
-    /// Fills in what the store says about every piece of evidence; problems where it is absent or another length.
-    async fn look_up_evidence(&self, promoted: &mut Promoted, now: Micros) -> Result<Vec<Problem>, Error> {
-        let paths: Vec<_> = content::evidence(promoted).into_iter().map(|(path, _)| path).collect();
-        let mut p = Problems::default();
-        for (path, reference) in paths.into_iter().zip(content::evidence_mut(promoted)) {
-            let Some(sha256) = Digest::from_slice(&reference.sha256) else { continue };
-            match self.evidence.stat(&sha256, now).await {
-                Ok(Some(stored)) => {
-                    let same = reference.length == 0 || reference.length == stored.length;
-                    p.require(
-                        same,
-                        format!("{path}.length"),
-                        format!("is {}, but the stored bytes have {}", reference.length, stored.length),
-                    );
-                    reference.uri = stored.uri;
-                    reference.version_id = stored.version_id;
-                    reference.length = stored.length;
-                    reference.lock = Some(stored.lock);
-                }
-                Ok(None) => {
-                    p.add(path, format!("no bytes with the SHA-256 {sha256} are stored; upload them first"))
-                }
-                Err(crate::evidence::Error::Damaged(_)) => {
-                    p.add(
-                        path,
-                        format!("the stored bytes no longer have the SHA-256 {sha256}; tell the operator"),
-                    );
-                }
-                Err(error) => return Err(Error::Unavailable(error.to_string())),
-            }
-        }
-        Ok(p.into_sorted())
+        let logins = logins.into_iter().flatten().collect();
+        Ok(Examined { promoted, approvers, claims, problems, logins })
     }
 
     /// The slot as it is now: what the writer will compare with.
     pub(super) fn slot_for(&self, body: &Body, slot: &Slot) -> Result<Preconditions, Error> {
         let state = self.ledger.store.slot(&digest::slot(slot))?;
         if let Some(Event::Promoted(promoted)) = &body.event {
-            let current = state.and_then(|state| state.current);
             let first =
                 promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
-            let problem = |description: String| {
-                let field = "challenger_comparison.no_incumbent".to_owned();
-                Err(Error::Precondition(Problem { field, description }))
-            };
-            match (first, current) {
+            let baseline = state.and_then(|state| state.baseline);
+            match (first, state.and_then(|state| state.current)) {
                 (true, Some(seq)) => {
-                    return problem(format!(
-                        "is true, but entry {seq} is current in this slot; compare with it"
-                    ));
-                }
-                (false, None) => {
-                    return problem("is false, but nothing is current in this slot; say true".into());
+                    let description =
+                        format!("is true, but entry {seq} is current in this slot; compare with it");
+                    return Err(incumbent_problem(description));
                 }
                 (false, Some(seq)) => self.champion_is_current(promoted, seq)?,
-                (true, None) => {}
+                (_, None) if gates::replaces_baseline(promoted, baseline.as_ref()) => {}
+                (first, None) => {
+                    return Err(incumbent_problem(
+                        match baseline.and_then(|it| Some((it.seq, it.artifact?))) {
+                            Some((seq, artifact)) if first => format!(
+                                "is true, but the undocumented model of entry {seq} (artefact {artifact}) fills this slot; compare with it as the champion"
+                            ),
+                            Some((seq, artifact)) if promotion::champion(promoted).is_some() => format!(
+                                "is false, but the champion must be the undocumented model of entry {seq} (artefact {artifact}), unless that is what is promoted"
+                            ),
+                            _ => "is false, but nothing is current in this slot; say true".into(),
+                        },
+                    ));
+                }
             }
         }
         Ok(Preconditions { slot_changed_at: state.map(|state| state.changed_at), policy_activated_at: None })
@@ -310,6 +292,10 @@ impl Gateway {
     }
 }
 
+fn incumbent_problem(description: String) -> Error {
+    Error::Precondition(Problem { field: "challenger_comparison.no_incumbent".into(), description })
+}
+
 /// The policy under which people approved, if the one in force now asks for the same.
 fn same_requirements(before: &Routed, now: &Routed) -> Result<Vec<u8>, Error> {
     if before.routing.tier == now.routing.tier && before.requirements == now.requirements {
@@ -332,12 +318,16 @@ pub(super) fn provisional(person: &Identity) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::proto::IncumbentChange;
 
     fn routed(policy: u8, tier: &str, requirements: &[&str]) -> Routed {
         Routed {
             routing: Routing { tier: tier.into(), policy_sha256: vec![policy; 32], ..Routing::default() },
             policy_seq: Some(policy.into()),
             requirements: requirements.iter().map(|&words| words.to_owned()).collect(),
+            retain_days: 1,
+            required: Vec::new(),
+            on_incumbent_change: IncumbentChange::Supersede,
             shortfalls: Vec::new(),
         }
     }

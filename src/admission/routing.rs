@@ -5,14 +5,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use tokio::sync::OnceCell;
+
 use crate::{
     event::{
         Digest, Seq, canonical, digest,
         promotion::Problem,
-        proto::{PolicyActivated, Promoted, Routing, body::Event},
+        proto::{IncumbentChange, PolicyActivated, Promoted, RequiredApproval, Routing, body::Event},
     },
     ledger::state::{ActivePolicy, Lookup},
-    policy::{self, Facts, ModelProfile, Policy, Previous, Provenance, Submitted, file::Identity, recheck},
+    policy::{
+        self, Facts, ModelProfile, Policy, Previous, Provenance, Submitted,
+        file::{Identity, OnIncumbentChange, Quorum, Tier},
+        recheck,
+    },
 };
 
 use super::{Error, gateway::Gateway};
@@ -23,6 +29,8 @@ pub const TIER_HIGHEST: &str = "highest";
 const BUILT_IN: &str = "built-in";
 /// Parsed profiles and established provenances kept in memory.
 const CACHED_MAX: usize = 256;
+/// Compiled policies kept in memory: the one in force, and those that calls under way began with.
+const POLICIES_MAX: usize = 4;
 /// Largest artefact that is read for its own signature, bytes; a larger one extracts nothing.
 const ARTIFACT_READ_MAX: u64 = 64 << 20;
 
@@ -45,6 +53,12 @@ pub(super) struct Routed {
     pub policy_seq: Option<Seq>,
     /// What the tier requires, in words.
     pub requirements: Vec<String>,
+    /// Days for which its evidence is kept at least.
+    pub retain_days: u32,
+    /// Whose approval the tier requires, where people approve.
+    pub required: Vec<RequiredApproval>,
+    /// What happens to an open review when the slot's current model changes.
+    pub on_incumbent_change: IncumbentChange,
     /// What the promotion lacks.
     pub shortfalls: Vec<Problem>,
 }
@@ -52,9 +66,20 @@ pub(super) struct Routed {
 /// What was read once and does not change.
 #[derive(Default)]
 pub struct RoutingCache {
-    policy: Mutex<Option<Arc<Policy>>>,
+    /// Each is compiled by one call, while the others of the same policy wait for it and those of another do not.
+    policies: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Policy>>>>>,
     profiles: Mutex<HashMap<Digest, Arc<ModelProfile>>>,
     provenances: Mutex<HashMap<[Digest; 4], Provenance>>,
+}
+
+impl RoutingCache {
+    fn policy(&self, sha256: &Digest) -> Arc<OnceCell<Arc<Policy>>> {
+        let mut policies = self.policies.lock().expect("no code panics while holding this lock");
+        if policies.len() >= POLICIES_MAX && !policies.contains_key(sha256) {
+            policies.clear();
+        }
+        policies.entry(*sha256).or_default().clone()
+    }
 }
 
 fn kept<K: std::hash::Hash + Eq, V>(cache: &Mutex<HashMap<K, V>>, key: K, value: V) {
@@ -79,6 +104,19 @@ fn built_in_requirements() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec()
+}
+
+fn required(tier: &Tier) -> Vec<RequiredApproval> {
+    let one = |quorum: &Quorum| RequiredApproval { group: quorum.group.clone(), count: quorum.count };
+    tier.approvers.iter().map(one).collect()
+}
+
+const fn on_incumbent_change(tier: &Tier) -> IncumbentChange {
+    match tier.on_incumbent_change {
+        OnIncumbentChange::Hold => IncumbentChange::Hold,
+        OnIncumbentChange::Supersede => IncumbentChange::Supersede,
+        OnIncumbentChange::AllowInBand => IncumbentChange::AllowInBand,
+    }
 }
 
 /// The route while no policy is active.
@@ -108,10 +146,13 @@ impl Gateway {
                 routing: built_in(),
                 policy_seq: None,
                 requirements: built_in_requirements(),
+                retain_days: self.retain_days,
+                required: Vec::new(),
+                on_incumbent_change: IncumbentChange::Supersede,
                 shortfalls: Vec::new(),
             });
         };
-        let policy = self.policy(&active)?;
+        let policy = self.policy(&active).await?;
         match self.routed_by(&policy, promoted, approvers).await {
             Ok(routed) => Ok(Routed { policy_seq: Some(active.seq), ..routed }),
             Err(Unusable::Wrong(problems)) => Err(Error::Invalid(problems)),
@@ -154,20 +195,27 @@ impl Gateway {
         }
         let mut shortfalls = policy.shortfalls(&route.tier, &submitted);
         shortfalls.extend(recheck::band_problems(promoted, &inputs));
+        let tier = policy.tier(&route.tier);
         Ok(Routed {
+            required: tier.map(required).unwrap_or_default(),
+            on_incumbent_change: tier.map_or(IncumbentChange::Supersede, on_incumbent_change),
             requirements: policy.in_words(&route.tier).unwrap_or_default(),
             routing: recheck::routing(policy, &route, bytes),
             policy_seq: None,
+            retain_days: policy.tier(&route.tier).map_or(self.retain_days, |tier| tier.retain_days),
             shortfalls,
         })
     }
 
     /// The policy in force, compiled once.
-    fn policy(&self, active: &ActivePolicy) -> Result<Arc<Policy>, Error> {
-        let mut cached = self.routing.policy.lock().expect("no code panics while holding this lock");
-        if let Some(policy) = cached.as_ref().filter(|policy| policy.digest() == active.sha256) {
-            return Ok(policy.clone());
-        }
+    pub(super) async fn policy(&self, active: &ActivePolicy) -> Result<Arc<Policy>, Error> {
+        let policy = self.routing.policy(&active.sha256);
+        let compiled =
+            policy.get_or_try_init(async || tokio::task::block_in_place(|| self.compiled(active))).await;
+        compiled.cloned()
+    }
+
+    fn compiled(&self, active: &ActivePolicy) -> Result<Arc<Policy>, Error> {
         let unreadable = |why: String| {
             Error::Unavailable(format!("the policy in force (entry {}) cannot be read: {why}", active.seq))
         };
@@ -175,9 +223,7 @@ impl Gateway {
             self.policy_activated(active.seq)?.ok_or_else(|| unreadable("no policy there".into()))?;
         let policy = policy::compile(&activated.yaml)
             .map_err(|findings| unreadable(findings.first().map(ToString::to_string).unwrap_or_default()))?;
-        let policy = Arc::new(policy);
-        *cached = Some(policy.clone());
-        Ok(policy)
+        Ok(Arc::new(policy))
     }
 
     /// The policy that an entry activated.
@@ -262,9 +308,9 @@ impl Gateway {
     }
 
     /// The bytes of a piece of evidence, hashed again.
-    async fn whole(&self, sha256: &Digest, max: u64) -> Result<Vec<u8>, Error> {
+    pub(super) async fn whole(&self, sha256: &Digest, max: u64) -> Result<Vec<u8>, Error> {
         let unavailable = |why: String| Error::Unavailable(why);
-        let stored = self.evidence.stat(sha256, self.clock.now()).await;
+        let stored = self.evidence.stat(sha256, "", self.clock.now()).await;
         let length = match stored.map_err(|error| unavailable(error.to_string()))? {
             Some(stored) if stored.length <= max => stored.length,
             Some(stored) => {
@@ -277,7 +323,7 @@ impl Gateway {
             None => return Err(unavailable(format!("the evidence {sha256} is gone"))),
         };
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let bytes = self.evidence.read(sha256, 0, length).await;
+        let bytes = self.evidence.read(sha256, "", 0, length).await;
         let bytes = bytes.map_err(|error| unavailable(error.to_string()))?.unwrap_or_default();
         if digest::sha256(&bytes) != *sha256 {
             return Err(unavailable(format!("the evidence {sha256} changed while it was read")));

@@ -2,35 +2,22 @@
 
 use crate::{
     event::{
-        Kind, Outcome, Seq, canonical,
-        content::content_digest,
-        digest,
+        Kind, Outcome, Seq, canonical, digest,
         promotion::{Problem, Problems},
-        proto::{
-            Body, Person, PersonRef, Preconditions, Receipt, Retired, Revoked, RolledBack, SealedClaims,
-            Slot, Statement, body::Event,
-        },
-        text::{free_text_problem, name_problem},
+        proto::{Preconditions, Receipt, Retired, Revoked, RolledBack, Slot, body::Event},
     },
-    ledger::{decide::expected_key, state::Lookup},
+    ledger::state::Lookup,
 };
 
-use super::{
-    Error, draft,
-    gateway::{ATTEMPTS_MAX, Gateway},
-};
+use super::{Error, acts::Asked, gateway::Gateway};
 
 /// Revoke, retire and roll back: which promotion, who, why.
 #[derive(Debug, Clone)]
 pub struct SlotAct {
     /// seq of the Promoted entry.
     pub promoted: Seq,
-    /// Who asks.
-    pub actor: Option<Person>,
-    /// Why, in words; sealed.
-    pub reason: String,
-    /// Chosen by the caller; retries repeat it.
-    pub request_id: String,
+    /// Who asks, why.
+    pub asked: Asked,
     /// The slot, where the caller names it; must be the promotion's.
     pub slot: Option<Slot>,
 }
@@ -63,67 +50,38 @@ impl Gateway {
     async fn slot_act(&self, act: SlotAct, kind: Kind) -> Result<Receipt, Error> {
         self.admitting()?;
         let mut p = Problems::default();
-        draft::person_rules(&mut p, "actor", act.actor.as_ref());
-        p.add_some("reason", free_text_problem(&act.reason));
-        p.add_some("request_id", name_problem(&act.request_id));
+        act.asked.problems(&mut p, "actor");
         let problems = p.into_sorted();
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
-        let slot = self.slot_of(act.promoted)?;
+        let slot = self.slot_of(kind, act.promoted)?;
         if act.slot.as_ref().is_some_and(|stated| *stated != slot) {
             let description = format!("is not the slot of entry {}", act.promoted);
             return Err(Error::Invalid(vec![Problem { field: "slot".into(), description }]));
         }
-        let person = act.actor.clone().unwrap_or_default();
-        let identity = (person.issuer.clone(), person.subject.clone());
-        let claims = SealedClaims {
-            issuer: person.issuer.clone(),
-            subject: person.subject.clone(),
-            name: person.name.clone(),
-            statements: vec![Statement { path: "reason".into(), text: act.reason.clone() }],
-            ..SealedClaims::default()
+        let (model, seq) = (slot.model.clone(), act.promoted);
+        let make = |actor, request_id| {
+            let (slot, actor) = (Some(slot.clone()), Some(actor));
+            match kind {
+                Kind::RolledBack => Event::RolledBack(RolledBack { slot, to_seq: seq, actor, request_id }),
+                Kind::Revoked => Event::Revoked(Revoked { slot, promoted_seq: seq, actor, request_id }),
+                _ => Event::Retired(Retired { slot, promoted_seq: seq, actor, request_id }),
+            }
         };
-        let claims: draft::Claims = [(identity.clone(), claims)].into();
-        let subject_id = self.pseudonyms(&claims)?.remove(&identity).unwrap_or_default();
-        let actor = Some(PersonRef { issuer: person.issuer, subject_id });
-        let (some_slot, seq, request_id) = (Some(slot.clone()), act.promoted, act.request_id.clone());
-        let event = match kind {
-            Kind::RolledBack => {
-                Event::RolledBack(RolledBack { slot: some_slot, to_seq: seq, actor, request_id })
-            }
-            Kind::Revoked => {
-                Event::Revoked(Revoked { slot: some_slot, promoted_seq: seq, actor, request_id })
-            }
-            _ => Event::Retired(Retired { slot: some_slot, promoted_seq: seq, actor, request_id }),
-        };
-        let key = expected_key(&event).unwrap_or_default();
-        let mut body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
-        let content = content_digest(&body);
-        for _ in 0..ATTEMPTS_MAX {
-            if let Some(receipt) = self.recorded(&body, &content)? {
-                return Ok(receipt);
-            }
-            body.preconditions = Some(self.eligible(kind, seq, &slot)?);
-            body.sealed = self.seal(claims.clone())?;
-            if let Some(receipt) = self.submit(&body, content, &slot.model).await? {
-                return Ok(receipt);
-            }
-        }
-        Err(Error::Raced)
+        let eligible = || self.eligible(kind, seq, &slot).map(Some);
+        self.acted(Problems::default(), act.asked, &model, make, eligible).await
     }
 
-    /// The slot of a promotion.
-    fn slot_of(&self, seq: Seq) -> Result<Slot, Error> {
-        let promoted = self
-            .ledger
-            .header(seq)?
-            .filter(|header| header.kind == Some(Kind::Promoted) && header.outcome == Outcome::Accepted);
+    /// The slot of a promotion; an undocumented model can be retired as well.
+    fn slot_of(&self, kind: Kind, seq: Seq) -> Result<Slot, Error> {
+        let promoted = self.ledger.header(seq)?.filter(|header| header.outcome == Outcome::Accepted);
         let record = promoted.map(|_| self.ledger.store.record(seq)).transpose()?.flatten();
         let event =
             record.and_then(|value| canonical::decode(&value).ok()).and_then(|record| record.body.event);
         match event {
             Some(Event::Promoted(promoted)) => Ok(promoted.slot.unwrap_or_default()),
+            Some(Event::Undocumented(e)) if kind == Kind::Retired => Ok(e.slot.unwrap_or_default()),
             _ => Err(Error::NotFound(format!("entry {seq} is not an accepted promotion"))),
         }
     }
@@ -137,7 +95,8 @@ impl Gateway {
             return problem(format!("entry {seq} was revoked"));
         }
         let state = self.ledger.store.slot(&digest::slot(slot))?;
-        let is_current = state.and_then(|state| state.current) == Some(seq);
+        let fills = state.and_then(|state| state.baseline).is_some_and(|it| it.seq == seq);
+        let is_current = fills || state.and_then(|state| state.current) == Some(seq);
         match kind {
             Kind::RolledBack if is_current => problem(format!("entry {seq} is current already")),
             Kind::Retired if !is_current => problem(format!("entry {seq} is not current; nothing to retire")),

@@ -1,6 +1,9 @@
 //! A body -> sealed -> signed -> on the log -> its entry -> a receipt.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use crate::{
     event::{
@@ -12,6 +15,7 @@ use crate::{
     ledger::{
         decide::Prepared,
         inflight,
+        ledger::Witnessed,
         state::{Binding, Lookup},
     },
     log::{self, Outgoing},
@@ -56,6 +60,11 @@ impl Gateway {
         // Bound but not synced yet: the caller asks again and gets the receipt then.
         if bound.seq >= self.ledger.head().state.size() {
             return Err(Error::Unavailable("the same request is being recorded; ask again".into()));
+        }
+        let covered =
+            |shown: &Option<Arc<Witnessed>>| shown.as_ref().is_some_and(|shown| shown.size > bound.seq);
+        if self.witnessed_within.is_some() && !covered(&self.ledger.witnessed().borrow()) {
+            return Err(Error::Unwitnessed { seq: bound.seq, seconds: 0 });
         }
         self.receipt(bound.seq, &key, true).map(Some)
     }
@@ -120,12 +129,24 @@ impl Gateway {
         match tokio::time::timeout(self.confirm_within, done).await {
             Ok(Ok(confirmed)) => {
                 self.compare_clocks(recorded_at, confirmed.appended_at);
-                self.answer(&confirmed.header, &key)
+                let answer = self.answer(&confirmed.header, &key)?;
+                self.when_witnessed(answer, &key).await
             }
             Ok(Err(_)) => Err(Error::Unavailable(
                 "this node's writer has stopped; ask another node, or again later".into(),
             )),
             Err(_) => Err(Error::Unconfirmed(self.confirm_within.as_secs())),
+        }
+    }
+
+    /// Waits until enough witnesses have cosigned a checkpoint over the entry, where promotions wait for that.
+    async fn when_witnessed(&self, answer: Option<Receipt>, key: &Digest) -> Result<Option<Receipt>, Error> {
+        let (Some(receipt), Some(within)) = (&answer, self.witnessed_within) else { return Ok(answer) };
+        let mut witnessed = self.ledger.witnessed();
+        let covers = witnessed.wait_for(|shown| shown.as_ref().is_some_and(|shown| shown.size > receipt.seq));
+        match tokio::time::timeout(within, covers).await {
+            Ok(Ok(_)) => self.receipt(receipt.seq, key, receipt.duplicate).map(Some),
+            _ => Err(Error::Unwitnessed { seq: receipt.seq, seconds: within.as_secs() }),
         }
     }
 
@@ -160,8 +181,8 @@ impl Gateway {
     }
 
     /// The receipt of a synced entry, which holds this idempotency key, under the newest checkpoint.
-    fn receipt(&self, seq: Seq, key: &Digest, duplicate: bool) -> Result<Receipt, Error> {
-        let proof = self.ledger.receipt(seq, &self.ledger.head())?;
+    pub(super) fn receipt(&self, seq: Seq, key: &Digest, duplicate: bool) -> Result<Receipt, Error> {
+        let proof = self.ledger.newest_receipt(seq)?;
         let header = Header::decode(&proof.header).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Receipt {
             seq,

@@ -2,45 +2,60 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use prost::Message;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 use crate::{
     admission::gateway::Gateway,
+    alert::Alerts,
     event::{
-        Outcome, canonical,
+        canonical,
         proto::{
-            AsOfRequest, AsOfResponse, Entry, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest,
-            GetEntryResponse, GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse,
-            ListEntriesRequest, ListEntriesResponse, ListedEntry, Opened, PolicyInForce, ProjectionStatus,
-            ReadChainRequest, ReadChainResponse, ReadEvidenceRequest, ReadEvidenceResponse, SlotAsOf,
-            auditor_service_server::AuditorService, get_entry_request::By,
+            Alert, ArchiveStatus, AsOfRequest, AsOfResponse, CheckEvidenceRequest, CheckEvidenceResponse,
+            Entry, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest, GetEntryResponse,
+            GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse, GetTimestampsRequest,
+            GetTimestampsResponse, ListEntriesRequest, ListEntriesResponse, ListLegalHoldsRequest,
+            ListLegalHoldsResponse, ListRelianceRequest, ListRelianceResponse, ListedEntry, PolicyInForce,
+            ProjectionStatus, ReadChainRequest, ReadChainResponse, ReadEvidenceRequest, ReadEvidenceResponse,
+            SlotAsOf, auditor_service_server::AuditorService, body::Event, get_entry_request::By,
         },
     },
     evidence::EvidenceStore,
     identity::subjects::Subjects,
     ledger::{Head, Ledger},
     projection::{
-        query::{self, Filter, Found},
+        query::{self, Found},
+        reliance,
         routing::RoutingAudit,
         worker::Workers,
     },
     proof::checkpoint::LogKey,
+    registry::Registry,
+    witness::stamps,
 };
 
-use super::{emitter::digest, status::invalid_field};
+use super::{
+    chain::chain_chunk,
+    emitter::digest,
+    evidence_checks::Checks,
+    listing,
+    proofs::{
+        self, GetConsistencyProofRequest, GetConsistencyProofResponse, GetInclusionProofRequest,
+        GetInclusionProofResponse,
+    },
+    sealed,
+    status::invalid_field,
+};
 
 /// How long a query waits for the projections to reach the synced head.
 const READ_OWN_WRITES_WITHIN: Duration = Duration::from_secs(5);
-/// Entries in one message of a chain stream, by count.
-const CHAIN_CHUNK: u64 = 256;
-/// The same with records: they may be 256 KiB each.
-const CHAIN_CHUNK_BYTES: usize = 512 * 1024;
 const PAGE_MAX: u32 = 500;
 const PAGE_DEFAULT: u32 = 50;
+/// Promotions that one answer about reliance names at most.
+pub(super) const RELIANCE_MAX: usize = 100_000;
 
 /// The service.
+#[derive(Clone)]
 pub struct Auditor {
     /// The ledger.
     pub ledger: Arc<Ledger>,
@@ -54,13 +69,19 @@ pub struct Auditor {
     pub subjects: Option<Arc<Subjects>>,
     /// The front door of a running node.
     pub gateway: Option<Arc<Gateway>>,
+    /// What somebody must look at.
+    pub alerts: Arc<Alerts>,
+    /// Model registries that follow this node.
+    pub registries: Vec<Arc<Registry>>,
+    /// How evidence is looked at again.
+    pub checks: Checks,
 }
 
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Auditor {
     /// The head, once the projections have reached it, so that who wrote reads its own write.
-    async fn caught_up(&self) -> Result<Arc<Head>, Status> {
+    pub(super) async fn caught_up(&self) -> Result<Arc<Head>, Status> {
         let head = self.ledger.head();
         let Some(workers) = &self.workers else { return Ok(head) };
         if workers.reach(head.state.size(), READ_OWN_WRITES_WITHIN).await {
@@ -69,24 +90,6 @@ impl Auditor {
             Err(crate::admission::Error::Unavailable("the projections are behind; see GetStatus".into())
                 .into())
         }
-    }
-
-    fn open(&self, record: &[u8]) -> Result<Vec<Opened>, Status> {
-        let Ok(record) = canonical::decode(record) else { return Ok(Vec::new()) };
-        let subjects = self.subjects.as_ref().ok_or_else(|| {
-            Status::permission_denied(
-                "the keys of the subject records are not readable here; ask without unsealing",
-            )
-        })?;
-        let mut opened = Vec::new();
-        for sealed in &record.body.sealed {
-            let claims = subjects.unseal(sealed, &self.ledger.pinned);
-            let claims = claims.map_err(|error| Status::data_loss(error.to_string()))?;
-            let erased = claims.is_none();
-            let claims = claims.map(|claims| claims.encode_to_vec()).unwrap_or_default();
-            opened.push(Opened { subject_id: sealed.subject_id.clone(), claims, erased });
-        }
-        Ok(opened)
     }
 }
 
@@ -101,6 +104,7 @@ impl AuditorService for Auditor {
         &self,
         request: Request<GetEntryRequest>,
     ) -> Result<Response<GetEntryResponse>, Status> {
+        let asker = sealed::asker(&request);
         let request = request.into_inner();
         let head = self.caught_up().await?;
         let ledger = &self.ledger;
@@ -119,11 +123,10 @@ impl AuditorService for Auditor {
             let size = head.state.size();
             return Err(Status::not_found(format!("no such entry among the first {size}")));
         };
-        let opened = if request.unseal {
-            tracing::info!(seq = found.header.seq, "sealed items opened");
-            self.open(&found.record)?
-        } else {
-            Vec::new()
+        let opened = if request.unseal { self.open_entry(&head, &found, &asker)? } else { Vec::new() };
+        let taints = match canonical::decode(&found.record).ok().and_then(|record| record.body.event) {
+            Some(Event::Promoted(promoted)) => reliance::taints(ledger, &head, &promoted)?,
+            _ => Vec::new(),
         };
         let entry = Some(entry_message(&found, true));
         let (date, clock_reset) = (found.date, found.clock_reset);
@@ -133,6 +136,7 @@ impl AuditorService for Auditor {
             as_of_size: head.state.size(),
             date,
             clock_reset,
+            taints,
         }))
     }
 
@@ -143,7 +147,7 @@ impl AuditorService for Auditor {
         let request = request.into_inner();
         let head = self.caught_up().await?;
         let ledger = &self.ledger;
-        let (filter, before) = filter(&request, self.subjects.as_deref())?;
+        let (filter, before) = listing::filter(&request, self.subjects.as_deref())?;
         let max = if request.page_size == 0 { PAGE_DEFAULT } else { request.page_size.min(PAGE_MAX) };
         let Some(filter) = filter else {
             return Ok(Response::new(ListEntriesResponse {
@@ -173,6 +177,7 @@ impl AuditorService for Auditor {
             promoted_seq: found.current,
             changed_by: found.changed_by,
             since: found.since,
+            undocumented_seq: found.undocumented,
         };
         let slots = slots.into_iter().map(slot).collect();
         Ok(Response::new(AsOfResponse { slots, as_of_size: head.state.size() }))
@@ -220,8 +225,30 @@ impl AuditorService for Auditor {
             let size = head.state.size();
             return Err(Status::not_found(format!("entry {seq} is not among the first {size}")));
         }
-        let receipt = self.ledger.receipt(seq, &head)?;
+        let receipt = self.ledger.newest_receipt(seq)?;
         Ok(Response::new(GetReceiptResponse { tlog_proof: receipt.to_text() }))
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<GetInclusionProofRequest>,
+    ) -> Result<Response<GetInclusionProofResponse>, Status> {
+        proofs::inclusion(&self.ledger, &request.into_inner()).map(Response::new)
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<GetConsistencyProofRequest>,
+    ) -> Result<Response<GetConsistencyProofResponse>, Status> {
+        proofs::consistency(&self.ledger, &request.into_inner()).map(Response::new)
+    }
+
+    async fn get_timestamps(
+        &self,
+        request: Request<GetTimestampsRequest>,
+    ) -> Result<Response<GetTimestampsResponse>, Status> {
+        let stamped = stamps::around(&self.ledger.dir, request.into_inner().seq);
+        Ok(Response::new(GetTimestampsResponse { stamped }))
     }
 
     type ReadEvidenceStream = Streamed<ReadEvidenceResponse>;
@@ -231,16 +258,26 @@ impl AuditorService for Auditor {
         request: Request<ReadEvidenceRequest>,
     ) -> Result<Response<Self::ReadEvidenceStream>, Status> {
         const CHUNK: usize = 64 * 1024;
-        let sha256 = digest("sha256", &request.into_inner().sha256)?;
+        let asker = sealed::asker(&request);
+        let ReadEvidenceRequest { sha256, unseal } = request.into_inner();
+        let sha256 = digest("sha256", &sha256)?;
+        if unseal {
+            let content = self.open_evidence(&sha256, &asker).await?;
+            let chunks: Vec<_> = content
+                .chunks(CHUNK)
+                .map(|chunk| Ok(ReadEvidenceResponse { chunk: chunk.to_vec() }))
+                .collect();
+            return Ok(Response::new(Box::pin(tokio_stream::iter(chunks))));
+        }
         let store: Arc<dyn EvidenceStore> = self.evidence.clone();
-        if store.read(&sha256, 0, 1).await?.is_none() {
+        if store.read(&sha256, "", 0, 1).await?.is_none() {
             return Err(Status::not_found(format!("no evidence with the SHA-256 {sha256}")));
         }
         let (sender, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
             let mut offset = 0;
             loop {
-                let chunk = store.read(&sha256, offset, CHUNK).await.map(Option::unwrap_or_default);
+                let chunk = store.read(&sha256, "", offset, CHUNK).await.map(Option::unwrap_or_default);
                 let len = chunk.as_ref().map_or(0, Vec::len);
                 if chunk.is_ok() && len == 0 {
                     return;
@@ -255,6 +292,39 @@ impl AuditorService for Auditor {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
+    type ListRelianceStream = Streamed<ListRelianceResponse>;
+
+    async fn list_reliance(
+        &self,
+        request: Request<ListRelianceRequest>,
+    ) -> Result<Response<Self::ListRelianceStream>, Status> {
+        let sha256 = digest("sha256", &request.into_inner().sha256)?;
+        let head = self.caught_up().await?;
+        let found = reliance::reliance(&self.ledger, &head, &sha256, RELIANCE_MAX)?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(found.into_iter().map(Ok)))))
+    }
+
+    type CheckEvidenceStream = Streamed<CheckEvidenceResponse>;
+
+    async fn check_evidence(
+        &self,
+        request: Request<CheckEvidenceRequest>,
+    ) -> Result<Response<Self::CheckEvidenceStream>, Status> {
+        self.caught_up().await?;
+        let (sender, stream) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(self.clone().check_all(request.into_inner(), sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn list_legal_holds(
+        &self,
+        _: Request<ListLegalHoldsRequest>,
+    ) -> Result<Response<ListLegalHoldsResponse>, Status> {
+        let head = self.ledger.head();
+        let holds = reliance::holds(&self.ledger, &head)?;
+        Ok(Response::new(ListLegalHoldsResponse { holds, as_of_size: head.state.size() }))
+    }
+
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         use std::sync::atomic::Ordering::Relaxed;
         let head = self.ledger.head();
@@ -266,6 +336,11 @@ impl AuditorService for Auditor {
             name: view.name().into(),
             size,
         };
+        let alert = |open: crate::alert::Alert| Alert {
+            name: open.name,
+            description: open.words,
+            raised_at: open.since,
+        };
         Ok(Response::new(GetStatusResponse {
             origin: state.origin.clone(),
             ledger_id: state.ledger_id.0.to_vec(),
@@ -276,12 +351,23 @@ impl AuditorService for Auditor {
             log_end: counters.delivered.load(Relaxed).max(state.size()),
             projections: self.workers.iter().flat_map(|workers| workers.sizes()).map(status).collect(),
             not_admitting: match &self.gateway {
-                Some(gateway) => gateway.not_admitting().unwrap_or_default(),
+                Some(gateway) => gateway.not_promoting().unwrap_or_default(),
                 None => "the node is stopped; this is its directory".into(),
             },
             syncs: self.ledger.store.wal_syncs(),
             entries_synced: counters.entries.load(Relaxed),
             routing_findings: self.audit.as_ref().map_or(0, |audit| audit.found.findings.load(Relaxed)),
+            registries: self.registries.iter().map(|it| super::registry::status(it)).collect(),
+            alerts: self.alerts.open().into_iter().map(alert).collect(),
+            archive: self.gateway.as_ref().map(|gateway| {
+                let reached = gateway.archive.reached();
+                ArchiveStatus {
+                    size: reached.size,
+                    waiting_since: reached.waiting_since.unwrap_or(0),
+                    trouble: reached.trouble,
+                }
+            }),
+            evidence_checks: self.checks.status(),
             policy: state.policy.as_ref().map(|policy| PolicyInForce {
                 seq: policy.seq,
                 sha256: policy.sha256.0.to_vec(),
@@ -290,82 +376,4 @@ impl AuditorService for Auditor {
             }),
         }))
     }
-}
-
-/// Entries from a position on, at least one, bounded by count and bytes.
-pub(super) fn chain_chunk(
-    ledger: &Ledger,
-    from: u64,
-    to: u64,
-    with_records: bool,
-) -> Result<ReadChainResponse, Status> {
-    let headers = ledger.store.headers(from, to.min(from + CHAIN_CHUNK))?;
-    let mut entries = Vec::new();
-    let mut bytes = 0;
-    for (header, seq) in headers.into_iter().zip(from..) {
-        let record = if with_records { ledger.store.record(seq)?.unwrap_or_default() } else { Vec::new() };
-        bytes += record.len();
-        entries.push(Entry { header: header.to_vec(), record });
-        if bytes >= CHAIN_CHUNK_BYTES {
-            break;
-        }
-    }
-    if entries.is_empty() {
-        return Err(Status::data_loss(format!("entry {from} cannot be read")));
-    }
-    Ok(ReadChainResponse { entries })
-}
-
-/// The filter in a request; `None` if nothing can match it.
-fn filter(
-    request: &ListEntriesRequest,
-    subjects: Option<&Subjects>,
-) -> Result<(Option<Filter>, Option<u64>), Status> {
-    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let outcome =
-        match request.outcome.as_str() {
-            "" => None,
-            name => Some(Outcome::ALL.iter().copied().find(|outcome| outcome.name() == name).ok_or_else(
-                || invalid_field("outcome", "is none of accepted, duplicate, refused, malformed"),
-            )?),
-        };
-    let optional = |field: &str, bytes: &[u8]| (!bytes.is_empty()).then(|| digest(field, bytes)).transpose();
-    let before = match request.page_token.as_str() {
-        "" => None,
-        token => {
-            Some(token.parse().map_err(|_| invalid_field("page_token", "is not one of a previous answer"))?)
-        }
-    };
-    let dates = match (request.from, request.to) {
-        (0, 0) => None,
-        (from, 0) => Some((from, u64::MAX)),
-        (from, to) if from < to => Some((from, to)),
-        _ => return Err(invalid_field("to", "is not after from")),
-    };
-    let approver = match (request.approver_issuer.as_str(), request.approver_subject.as_str()) {
-        ("", "") => None,
-        (_, "") | ("", _) => {
-            return Err(invalid_field("approver_subject", "issuer and subject of an approver go together"));
-        }
-        (issuer, subject) => {
-            let denied =
-                || Status::permission_denied("the keys of the subject records are not readable here");
-            let subjects = subjects.ok_or_else(denied)?;
-            let found = subjects.existing(issuer, subject).map_err(|e| Status::unavailable(e.to_string()))?;
-            match found {
-                Some(subject) => Some(subject.id),
-                None => return Ok((None, before)),
-            }
-        }
-    };
-    let filter = Filter {
-        model: text(&request.model),
-        environment: text(&request.environment),
-        dates,
-        approver,
-        outcome,
-        artifact: optional("artifact_sha256", &request.artifact_sha256)?,
-        evidence: optional("evidence_sha256", &request.evidence_sha256)?,
-    };
-    Ok((Some(filter), before))
 }

@@ -11,7 +11,7 @@ use crate::{
     ledger::Ledger,
 };
 
-use super::auditor::chain_chunk;
+use super::chain::chain_chunk;
 
 /// The service.
 pub struct Consumer {

@@ -3,22 +3,28 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::{Server, ServerTlsConfig, server::TcpIncoming};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::{
+    clock::SystemClock,
     config::Limits,
     event::{
         canonical::RECORD_LEN_MAX,
         proto::{
             auditor_service_server::AuditorServiceServer, consumer_service_server::ConsumerServiceServer,
-            emitter_service_server::EmitterServiceServer, operator_service_server::OperatorServiceServer,
+            custodian_service_server::CustodianServiceServer, emitter_service_server::EmitterServiceServer,
+            gate_service_server::GateServiceServer, operator_service_server::OperatorServiceServer,
+            registry_service_server::RegistryServiceServer, review_service_server::ReviewServiceServer,
         },
     },
     node::Node,
 };
 
-use super::{auditor::Auditor, consumer::Consumer, emitter::Emitter, operator::Operator};
+use super::{
+    auditor::Auditor, authorize::Authorize, consumer::Consumer, custodian::Custodian, emitter::Emitter,
+    operator::Operator, registry::Registry, reviewer::Reviewer,
+};
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3600);
@@ -41,6 +47,7 @@ pub async fn serve(
     node: Arc<Node>,
     listener: TcpListener,
     limits: &Limits,
+    tls: Option<ServerTlsConfig>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), tonic::transport::Error> {
     let emitter = EmitterServiceServer::new(Emitter { gateway: node.gateway.clone() })
@@ -51,6 +58,14 @@ pub async fn serve(
     let consumer = ConsumerServiceServer::new(consumer).max_decoding_message_size(RECORD_LEN_MAX);
     let operator = OperatorServiceServer::new(Operator { gateway: node.gateway.clone() })
         .max_decoding_message_size(RECORD_LEN_MAX);
+    let custodian = Custodian { gateway: node.gateway.clone(), auditor: node.auditor() };
+    let custodian = CustodianServiceServer::new(custodian).max_decoding_message_size(RECORD_LEN_MAX);
+    let gate = GateServiceServer::new(node.gate()).max_decoding_message_size(RECORD_LEN_MAX);
+    let reviewer = Reviewer { gateway: node.gateway.clone() };
+    let reviewer = ReviewServiceServer::new(reviewer).max_decoding_message_size(RECORD_LEN_MAX);
+    let registry =
+        RegistryServiceServer::new(Registry { node: node.clone() }).max_decoding_message_size(RECORD_LEN_MAX);
+    let authorize = Authorize { callers: node.callers.clone(), clock: Arc::new(SystemClock) };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<EmitterServiceServer<Emitter>>().await;
     health.set_serving::<AuditorServiceServer<Auditor>>().await;
@@ -64,7 +79,11 @@ pub async fn serve(
     // Too many calls at once are refused at once (RESOURCE_EXHAUSTED), not queued.
     // Without it answers wait for the client's delayed acknowledgements, 40 ms each.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls)?;
+    }
+    let server = server
         .max_concurrent_streams(limits.streams)
         .http2_max_local_error_reset_streams(Some(1024))
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -72,11 +91,16 @@ pub async fn serve(
         .max_connection_age(CONNECTION_AGE_MAX)
         .load_shed(true)
         .layer(GlobalConcurrencyLimitLayer::new(limits.calls))
+        .layer(authorize)
         .add_service(health_service)
         .add_service(emitter)
         .add_service(auditor)
         .add_service(consumer)
         .add_service(operator)
+        .add_service(custodian)
+        .add_service(reviewer)
+        .add_service(gate)
+        .add_service(registry)
         .serve_with_incoming_shutdown(incoming, graceful);
     let deadline = async move {
         if stopping.wait_for(|stopping| *stopping).await.is_ok() {

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
-use crate::{admission::Error, event::promotion::Problem, evidence, ledger::store};
+use crate::{admission::Error, event::promotion::Problem, evidence, identity::subjects, ledger::store};
 
 const DOMAIN: &str = "promotion-ledger";
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -70,7 +70,7 @@ impl From<Error> for Status {
             Error::NotFound(_) => Self::not_found(message),
             Error::Exhausted(_) => retryable(Code::ResourceExhausted, message),
             Error::Unavailable(_) => retryable(Code::Unavailable, message),
-            Error::Unconfirmed(_) => retryable(Code::DeadlineExceeded, message),
+            Error::Unconfirmed(_) | Error::Unwitnessed { .. } => retryable(Code::DeadlineExceeded, message),
             Error::Internal(_) => Self::internal(message),
         }
     }
@@ -79,6 +79,16 @@ impl From<Error> for Status {
 impl From<store::Error> for Status {
     fn from(error: store::Error) -> Self {
         Error::from(error).into()
+    }
+}
+
+/// What is sealed could not be opened: the key store is away (again later), or the data is damaged.
+pub fn subjects(error: subjects::Error) -> Status {
+    let message = error.to_string();
+    match error {
+        subjects::Error::Io(_) => retryable(Code::Unavailable, message),
+        subjects::Error::Wrapped(_) | subjects::Error::Sealed(_) => Status::data_loss(message),
+        subjects::Error::Random(_) => Status::internal(message),
     }
 }
 
@@ -91,6 +101,11 @@ impl From<evidence::Error> for Status {
             }
             evidence::Error::BrokenOff(_) => retryable(Code::Aborted, message),
             evidence::Error::Damaged(_) => Self::data_loss(message),
+            evidence::Error::Unlocked { .. } => {
+                let violation = PreconditionViolation::new("EVIDENCE_LOCK", "evidence", message.as_str());
+                let details = ErrorDetails::with_precondition_failure(vec![violation]);
+                Self::with_error_details(Code::FailedPrecondition, message, details)
+            }
             evidence::Error::Unavailable(_) => retryable(Code::Unavailable, message),
         }
     }

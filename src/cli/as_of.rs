@@ -95,6 +95,7 @@ fn json(rows: &[(&SlotAsOf, Option<Version>)], time: u64, answer: &AsOfResponse)
     let row = |(slot, version): &(&SlotAsOf, Option<Version>)| {
         serde_json::json!({
             "slot": slot.slot, "promoted_seq": slot.promoted_seq, "changed_by": slot.changed_by,
+            "undocumented_seq": slot.undocumented_seq,
             "since": slot.since, "since_utc": output::utc(slot.since),
             "name": version.as_ref().map(|v| &v.name), "version": version.as_ref().map(|v| &v.version),
             "artifact_sha256": version.as_ref().map(|v| &v.artifact),
@@ -135,6 +136,10 @@ fn text(rows: &[(&SlotAsOf, Option<Version>)], time: u64, answer: &AsOfResponse,
                 say!("    artefact      {}", version.artifact);
                 say!("    event digest  {}", version.event_digest);
             }
+            None if slot.undocumented_seq.is_some() => say!(
+                "  {place}: undocumented since {since}, by entry {}: in production before the ledger, never promoted",
+                slot.changed_by
+            ),
             None => say!("  {place}: empty since {since}, by entry {}", slot.changed_by),
         }
     }

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::output::{Exit, Result};
+use super::output::{Exit, Result, say};
 
 /// Print shell completions.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,9 @@ pub struct Args {
 
 /// Runs the command on the whole command line.
 pub fn run(args: &Args, mut cli: clap::Command) -> Result {
-    clap_complete::generate(args.shell, &mut cli, "promotion-ledger", &mut std::io::stdout().lock());
+    // Made whole first: the generator panics where nobody reads on, as in `completions bash | head`.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut cli, "promotion-ledger", &mut script);
+    say!("{}", String::from_utf8_lossy(&script).trim_end());
     Ok(Exit::Ok)
 }

@@ -71,7 +71,8 @@ pub fn event_only(event: &Event) -> Value {
 
 fn payload(kind: Kind, bytes: &[u8]) -> Option<Value> {
     use crate::event::proto::{
-        ClockReset, KeyAdded, KeyCompromised, KeyRetired, PolicyActivated, RulesActivated,
+        ClockReset, GateModeSet, IssuerListed, KeyAdded, KeyCompromised, KeyRetired, PolicyActivated,
+        RulesActivated,
     };
     match kind {
         Kind::RulesActivated => {
@@ -85,6 +86,8 @@ fn payload(kind: Kind, bytes: &[u8]) -> Option<Value> {
         Kind::PolicyActivated => {
             canonical::decode_exact::<PolicyActivated>(bytes).map(|payload| json!(payload))
         }
+        Kind::IssuerListed => canonical::decode_exact::<IssuerListed>(bytes).map(|payload| json!(payload)),
+        Kind::GateModeSet => canonical::decode_exact::<GateModeSet>(bytes).map(|payload| json!(payload)),
         Kind::ClockReset => canonical::decode_exact::<ClockReset>(bytes).map(|payload| json!(payload)),
         _ => None,
     }
@@ -94,7 +97,10 @@ fn payload(kind: Kind, bytes: &[u8]) -> Option<Value> {
 pub fn opened(items: &[Opened]) -> Vec<Value> {
     let one = |item: &Opened| {
         let claims = canonical::decode_exact::<SealedClaims>(&item.claims).filter(|_| !item.erased);
-        json!({ "subject_id": hex::encode(&item.subject_id), "erased": item.erased, "claims": claims })
+        json!({
+            "subject_id": hex::encode(&item.subject_id), "erased": item.erased, "claims": claims,
+            "erased_by": item.erased_by_seq, "erased_at_utc": (item.erased_at > 0).then(|| output::utc(item.erased_at)),
+        })
     };
     items.iter().map(one).collect()
 }

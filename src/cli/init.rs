@@ -1,5 +1,7 @@
 //! `init`: genesis, keys and a configuration file with comments.
 
+mod config_file;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -20,15 +22,17 @@ use crate::{
     keyfile,
     ledger::{decide::expected_key, store::Store, writer},
     log::{Log, Outgoing, kafka},
+    node::DEVELOPMENT_KEY,
     proof::checkpoint::LogKey,
 };
 
+use self::config_file::config_file;
 use super::output::{self, Exit, Failure, Format, Result};
 
 /// Make a new ledger.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  promotion-ledger init --dir ledger\n  promotion-ledger init --dir ledger --name ledger.example.bank/credit --time-zone Europe/Berlin\n  promotion-ledger init --dir node-1 --kafka broker-1:9092 --topic promotions"
+    after_help = "Examples:\n  promotion-ledger init --dir ledger\n  promotion-ledger init --dir ledger --name ledger.example.bank/credit --time-zone Europe/Berlin\n  promotion-ledger init --dir node-1 --kafka broker-1:9092 --topic promotions\n  promotion-ledger init --dir node-1 --kafka broker-1:9093 --topic promotions --property security.protocol=SASL_SSL \\\n    --property sasl.mechanism=SCRAM-SHA-512 --property sasl.username=ledger \\\n    --property sasl.password=file:/run/secrets/kafka-password"
 )]
 pub struct Args {
     /// Directory of the new node; must not exist or be empty
@@ -61,6 +65,13 @@ pub struct Args {
     /// Take a topic with one replica, for development
     #[arg(long)]
     pub development_topic: bool,
+    /// A property of librdkafka, for instance security.protocol=SASL_SSL; a value file:PATH is read from that file
+    #[arg(long = "property", value_name = "NAME=VALUE", value_parser = kafka::property, requires = "kafka")]
+    pub properties: Vec<(String, String)>,
+    /// Whether evidence about one person may be encrypted, so that erasing the person makes it unreadable; asked for on a
+    /// terminal
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, num_args = 0..=1, default_missing_value = "yes")]
+    pub encrypt_evidence: Option<bool>,
 }
 
 /// What `init` made.
@@ -73,8 +84,45 @@ pub struct Made {
     pub admin_key: Option<PathBuf>,
 }
 
+fn yes_or_no(text: &str) -> std::result::Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(true),
+        "n" | "no" | "" => Ok(false),
+        other => Err(format!("{other:?} is neither yes nor no")),
+    }
+}
+
+/// What is asked where nobody said it, with what follows from either answer.
+const ENCRYPT_QUESTION: &str = "\
+Evidence is kept where nobody can delete it, for years. Some of it may be about one person, for instance why one
+applicant was declined. Shall such evidence be encrypted under that person's subject record (`evidence seal`)?
+  yes  Erasing the person makes it unreadable for good, for auditors too. What was kept, when, under which digest, and
+       that it was not changed still verifies; what it said does not. Lose the subject records or keys/subjects.key,
+       and it is unreadable as well: back them up.
+  no   Evidence stays readable until its retention ends, whatever a person asks for. Evidence that is stated to be about
+       one person is refused; keep personal data out of it.
+Encrypt it? [y/N] ";
+
+/// Asks on a terminal; everywhere else the answer is no.
+fn ask_encrypt() -> Result<bool> {
+    use std::io::{IsTerminal, Write};
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    let mut answer = String::new();
+    let asked = write!(std::io::stderr(), "{ENCRYPT_QUESTION}")
+        .and_then(|()| std::io::stderr().flush())
+        .and_then(|()| std::io::stdin().read_line(&mut answer));
+    asked.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    yes_or_no(answer.trim()).map_err(|error| Failure::usage(format!("{error}; nothing was made")))
+}
+
 /// Runs the command.
-pub async fn run(args: Args, format: Format) -> Result {
+pub async fn run(mut args: Args, format: Format) -> Result {
+    check(&args)?;
+    if args.encrypt_evidence.is_none() {
+        args.encrypt_evidence = Some(ask_encrypt()?);
+    }
     let made = make(&args).await?;
     let (dir, config) = (args.dir.display().to_string(), args.dir.join(FILE_NAME).display().to_string());
     let admin_key = made.admin_key.as_ref().map(|path| path.display().to_string());
@@ -117,6 +165,9 @@ pub async fn make_at(args: &Args, now: Micros) -> Result<Made> {
     let front_door = keyfile::create_signing_key(&keys.join("front-door.pem")).map_err(key_error)?;
     let log_key = keyfile::create_signing_key(&keys.join("log.pem")).map_err(key_error)?;
     keyfile::create_store_keys(&keys.join("subjects.key")).map_err(key_error)?;
+    if config_file::has_development_issuer(args) {
+        keyfile::create_signing_key(&args.dir.join(DEVELOPMENT_KEY)).map_err(key_error)?;
+    }
     let mut admin_path = None;
     let mut admin_keys = parse_admins(&args.admins)?;
     if admin_keys.is_empty() {
@@ -142,6 +193,12 @@ pub async fn make_at(args: &Args, now: Micros) -> Result<Made> {
 }
 
 fn check(args: &Args) -> Result<()> {
+    if let Some(file) = args.dir.ancestors().find(|path| path.is_file()) {
+        return Err(Failure::usage(format!(
+            "{} is a file; a ledger is made in a directory of its own",
+            file.display()
+        )));
+    }
     if fs::read_dir(&args.dir).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::usage(format!(
             "{} is not empty; a ledger is made once, in a directory of its own",
@@ -219,7 +276,7 @@ async fn append_to_kafka(args: &Args, bootstrap: &str, topic: &str, value: &[u8]
     let config = kafka::Config {
         bootstrap: bootstrap.to_owned(),
         topic: topic.to_owned(),
-        properties: Default::default(),
+        properties: args.properties.iter().cloned().collect(),
         development_topic: args.development_topic,
         message_timeout_ms: 30_000,
     };
@@ -247,64 +304,4 @@ fn apply_genesis(dir: &Path, ledger_id: &Digest, value: Vec<u8>) -> Result<()> {
     let mut state = None;
     writer::apply(&store, ledger_id, &mut state, [(0, value)]).map_err(|error| failed(error.to_string()))?;
     Ok(())
-}
-
-fn config_file(args: &Args, ledger_id: &Digest) -> String {
-    let kafka = match (&args.kafka, &args.topic) {
-        (Some(bootstrap), Some(topic)) => format!(
-            "kind = \"kafka\"\n\n[log.kafka]\nbootstrap = {bootstrap:?}\ntopic = {topic:?}\n# Takes a topic with one replica: a lost disk is a lost ledger.\ndevelopment_topic = {}\n# Further properties of librdkafka, for instance TLS and SASL.\n# [log.kafka.properties]\n# \"security.protocol\" = \"SSL\"",
-            args.development_topic
-        ),
-        _ => "kind = \"embedded\"\n\n# For Kafka: kind = \"kafka\", and\n# [log.kafka]\n# bootstrap = \"broker-1:9092\"\n# topic = \"promotions\"\n# development_topic = false  # true takes a topic with one replica".to_owned(),
-    };
-    let shared = args.kafka.is_some();
-    format!(
-        r#"# A node of the ledger {name}.
-# Environment wins over this file (PROMOTION_LEDGER_ and the path with two underscores, for instance
-# PROMOTION_LEDGER_LISTEN=127.0.0.1:7421 or PROMOTION_LEDGER_LOG__KIND=embedded), flags win over both.
-# Relative paths are relative to this file's directory.
-
-# SHA-256 of the genesis body. A log or directory with another genesis is refused.
-ledger_id = "{ledger_id}"
-
-# Address of the gRPC services. Callers are not authenticated yet, so anything but loopback also needs
-# listen_beyond_loopback = true, and a proxy in front that authenticates.
-listen = "{listen}"
-listen_beyond_loopback = false
-
-[log]
-# "embedded": the ledger itself is the durable log, no server needed. "kafka": one partition of a topic.
-{kafka}
-
-[evidence]
-# Where uploaded evidence is kept, by its SHA-256.
-dir = "evidence"
-# True if every node of this ledger mounts the same directory. Needed with Kafka.
-shared = {shared}
-
-[subjects]
-# One small record for each person; destroying it erases that person. The same directory for every node.
-dir = "subjects"
-
-[keys]
-# Signs records. Its own on every node.
-front_door = "keys/front-door.pem"
-# Signs checkpoints. The same on every node.
-log = "keys/log.pem"
-# Opens subject records. The same on every node.
-subjects = "keys/subjects.key"
-
-[limits]
-# Calls that wait for their entry at a time; more get RESOURCE_EXHAUSTED at once.
-inflight = 2048
-# Calls that the node works on at a time.
-calls = 2048
-# Streams of one connection.
-streams = 128
-# Seconds until a call that is not confirmed is told so.
-confirm_seconds = 30
-"#,
-        name = args.name,
-        listen = args.listen,
-    )
 }

@@ -8,7 +8,7 @@ use crate::event::{
 };
 
 use super::{
-    event_json,
+    custody_words, event_json, gate_words,
     output::{self, Exit, Failure, Format, Result, say},
     six_fields,
     source::{Source, SourceArgs},
@@ -51,6 +51,9 @@ pub struct Args {
     /// Promotions that rely on the evidence with this SHA-256
     #[arg(long, value_name = "SHA256")]
     evidence: Option<String>,
+    /// Entries of this kind, for instance tainted or evidence_finding
+    #[arg(long)]
+    kind: Option<String>,
     /// accepted (the default), duplicate, refused or malformed
     #[arg(long, value_parser = ["accepted", "duplicate", "refused", "malformed"])]
     outcome: Option<String>,
@@ -129,9 +132,18 @@ fn request(args: &Args, interval: when::Interval) -> Result<ListEntriesRequest> 
         outcome: args.outcome.clone().unwrap_or_default(),
         artifact_sha256: sha256("--artifact", args.artifact.as_ref())?,
         evidence_sha256: sha256("--evidence", args.evidence.as_ref())?,
+        kind: args.kind.clone().unwrap_or_default(),
         with_records: true,
         ..ListEntriesRequest::default()
     })
+}
+
+/// Every entry that matches.
+///
+/// # Errors
+/// Of the calls.
+pub async fn all(source: &Source, request: ListEntriesRequest) -> Result<Vec<ListedEntry>> {
+    pages(source, request, usize::MAX).await.map(|(entries, ..)| entries)
 }
 
 /// Follows pages up to a limit; also up to which size the first answer holds, and whether there is more.
@@ -233,7 +245,10 @@ pub fn summary(header: &Header, record: &[u8]) -> (String, String) {
         }
         Some(event) => match event_json::slot_act(event) {
             Some((slot, seq, _, _)) => (short(slot), format!("entry {seq}")),
-            None => ("-".into(), String::new()),
+            None => match gate_words::summary(event) {
+                Some((slot, words)) => (short(slot), words),
+                None => ("-".into(), custody_words::summary(event).unwrap_or_default()),
+            },
         },
         None => ("-".into(), format!("{} bytes", header.record_len)),
     }

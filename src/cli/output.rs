@@ -62,6 +62,12 @@ impl From<anyhow::Error> for Failure {
 impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Self {
         use tonic_types::StatusExt;
+        // tonic's words for an answer that is HTTP, but not gRPC.
+        if status.message().starts_with("grpc-status header missing") {
+            return Self::usage(
+                "what answers at --url is no ledger's gRPC; is it the address of its pages? gRPC is at `listen`, 7420 by default",
+            );
+        }
         let exit = match status.code() {
             Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition => {
                 Exit::No
@@ -98,8 +104,11 @@ pub enum Format {
 
 /// Prints a JSON document, on one line.
 pub fn json(value: &impl serde::Serialize) {
-    let text = serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-    line(format_args!("{text}"));
+    line(format_args!("{}", json_text(value)));
+}
+
+fn json_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }
 
 /// Prints a line. Where nobody reads any more (`| head`) the command ends, and that is no failure.
@@ -116,12 +125,17 @@ macro_rules! say {
 }
 pub(super) use say;
 
-/// Prints a failure.
+/// Prints a failure; where nobody reads standard output any more, as JSON on standard error: it must not get lost, and
+/// it must not end the command with another exit code.
 pub fn failure(failure: &Failure, format: Format) {
+    use std::io::Write;
     if format == Format::Json {
-        json(
+        let text = json_text(
             &serde_json::json!({ "error": failure.message, "problems": failure.problems, "exit_code": failure.exit as u8 }),
         );
+        if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+            eprintln!("{text}");
+        }
         return;
     }
     eprintln!("error: {}", failure.message);
@@ -141,9 +155,4 @@ pub fn coloured(code: &str, text: &str) -> String {
     if colours() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
-/// A time in UTC, to the second, as RFC 3339.
-pub fn utc(micros: u64) -> String {
-    let time =
-        i64::try_from(micros / 1_000_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| format!("{micros} µs"), |time| time.to_string())
-}
+pub use crate::page::words::utc;

@@ -9,7 +9,12 @@ const LONG: u64 = 5_000;
 
 /// A bar over so many items, or none that is seen.
 pub fn bar(items: u64, what: &'static str) -> ProgressBar {
-    if items < LONG || !std::io::stderr().is_terminal() {
+    if items < LONG { ProgressBar::hidden() } else { shown(items, what) }
+}
+
+/// The same for items that take long each.
+pub fn shown(items: u64, what: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style =

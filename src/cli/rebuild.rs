@@ -1,4 +1,4 @@
-//! `rebuild`: drops the projections of a stopped node and folds them again.
+//! `rebuild`: drops the projections of a stopped node and folds them again; or makes the whole ledger anew.
 
 use std::path::PathBuf;
 
@@ -11,23 +11,29 @@ use crate::{
 };
 
 use super::{
+    from_archive::{self, FromArchiveArgs},
     output::{self, Exit, Failure, Format, Result, say},
     progress,
 };
 
-/// Drop the projections of a stopped node and fold them again.
+/// Drop the projections of a stopped node and fold them again, or make its ledger anew from the archive.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  promotion-ledger rebuild --dir ledger\n\nEntries and records are only read. The digests of two rebuilds are equal, on every node of the ledger.\nTo make the whole directory again from a Kafka topic, start a node with the same configuration and keys and no\n`ledger` directory in it: it takes everything from the topic, and its head comes out equal."
+    after_help = "Examples:\n  promotion-ledger rebuild --dir ledger\n  promotion-ledger rebuild --from-archive --dir new --evidence /mnt/evidence --ledger-id 5f…e1\n\nEntries and records are only read. The digests of two rebuilds are equal, on every node of the ledger.\nTo make the whole directory again from a Kafka topic, start a node with the same configuration and keys and no\n`ledger` directory in it: it takes everything from the topic, and its head comes out equal. Where the topic is gone as well, --from-archive\nmakes the directory from the archive in the evidence store, and verifies all of it on the way; `republish` then\nwrites it onto a new topic."
 )]
 pub struct Args {
-    /// Directory of the stopped node
+    /// Directory of the stopped node; with --from-archive a new one, or one that holds a configuration and keys alone
     #[arg(long)]
     dir: PathBuf,
+    #[command(flatten)]
+    archive: FromArchiveArgs,
 }
 
 /// Runs the command.
-pub fn run(args: &Args, format: Format) -> Result {
+pub async fn run(args: &Args, format: Format) -> Result {
+    if args.archive.from_archive {
+        return from_archive::run(&args.dir, &args.archive, format).await;
+    }
     let (size, before, after) = tokio::task::block_in_place(|| rebuild(args))?;
     let same = before == after;
     match format {

@@ -4,7 +4,6 @@
 //! its entry's number. What is not so cannot be mended on that topic.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -49,9 +48,9 @@ pub struct Args {
     /// Take a topic with one replica, for development
     #[arg(long)]
     development_topic: bool,
-    /// A property of librdkafka, for instance security.protocol=SSL
-    #[arg(long = "property", value_name = "NAME=VALUE")]
-    properties: Vec<String>,
+    /// A property of librdkafka, for instance security.protocol=SSL; a value file:PATH is read from that file
+    #[arg(long = "property", value_name = "NAME=VALUE", value_parser = kafka::property)]
+    properties: Vec<(String, String)>,
 }
 
 fn of_log(error: log::Error) -> Failure {
@@ -85,7 +84,7 @@ pub async fn run(args: Args, format: Format) -> Result {
     let store = Store::open(&path).map_err(of_store)?;
     let state = store.state().map_err(of_store)?;
     let state = state.ok_or_else(|| Failure::usage(format!("{} holds no ledger", args.dir.display())))?;
-    let kafka = Kafka::open(config(&args)?, true).await.map_err(of_log)?;
+    let kafka = Kafka::open(config(&args), true).await.map_err(of_log)?;
     if kafka.start_offset().await.map_err(of_log)? != 0 {
         return Err(new_topic(&format!("the topic {} has lost its first records", args.topic)));
     }
@@ -129,19 +128,14 @@ pub async fn run(args: Args, format: Format) -> Result {
     Ok(Exit::Ok)
 }
 
-fn config(args: &Args) -> Result<kafka::Config> {
-    let pair = |text: &String| {
-        let (name, value) =
-            text.split_once('=').ok_or_else(|| Failure::usage(format!("--property {text} has no =")))?;
-        Ok((name.to_owned(), value.to_owned()))
-    };
-    Ok(kafka::Config {
+fn config(args: &Args) -> kafka::Config {
+    kafka::Config {
         bootstrap: args.bootstrap.clone(),
         topic: args.topic.clone(),
-        properties: args.properties.iter().map(pair).collect::<Result<BTreeMap<_, _>>>()?,
+        properties: args.properties.iter().cloned().collect(),
         development_topic: args.development_topic,
         message_timeout_ms: 30_000,
-    })
+    }
 }
 
 /// A record as its front door sent it. A hole becomes an empty value, which every node takes for a hole.

@@ -1,17 +1,23 @@
 //! `serve`: runs a node until it is told to stop, or until it must.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::{
-    api::server,
+    api::{http, server},
     config::{self, Config},
     ledger::writer::Health,
     node::{self, Node},
 };
 
-use super::output::{self, Exit, Failure, Format, Result};
+use super::{
+    credentials,
+    output::{self, Exit, Failure, Format, Result},
+};
 
 /// Run a node.
 #[derive(Debug, clap::Args)]
@@ -25,6 +31,9 @@ pub struct Args {
     /// Address of the gRPC services, instead of the configuration's
     #[arg(long)]
     pub listen: Option<SocketAddr>,
+    /// Address of pages, tiles and hooks, instead of the configuration's
+    #[arg(long)]
+    pub http_listen: Option<SocketAddr>,
 }
 
 /// Runs the command.
@@ -41,21 +50,26 @@ pub async fn run(args: Args, format: Format) -> Result {
     if let Some(listen) = args.listen {
         flags.insert("listen".into(), listen.to_string().into());
     }
+    if let Some(listen) = args.http_listen {
+        flags.insert("http".into(), serde_json::json!({ "listen": listen.to_string() }));
+    }
     let config = Config::load(&args.dir, flags).map_err(|error| match error {
         config::Error::Missing(..) => Failure::usage(error.to_string()),
         error => Failure::usage(error.to_string()),
     })?;
+    let tls = config.tls.as_ref().map(|tls| tls.load(&args.dir)).transpose().map_err(Failure::usage)?;
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    let listener = server::bind(config.listen).await.map_err(|error| {
-        Failure::new(
-            Exit::Internal,
-            format!("cannot listen on {}: {error}; choose another with --listen", config.listen),
-        )
-    })?;
+    let (listener, address) = bind(config.listen, "--listen").await?;
+    let http = match &config.http {
+        Some(http) => Some(bind(http.listen, "--http-listen").await?),
+        None => None,
+    };
     let node = Arc::new(Node::open(&args.dir, &config).await.map_err(failed)?);
-    let address = listener.local_addr().map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    announce(&node, address, format);
+    if let Some(issuer) = &node.development {
+        credentials::note(address, issuer, &args.dir.join(node::DEVELOPMENT_KEY))?;
+    }
+    announce(&node, address, http.as_ref().map(|(_, address)| *address), format);
     let mut health = node.health();
     let mut halted = node.health();
     let stop = async move {
@@ -65,7 +79,19 @@ pub async fn run(args: Args, format: Format) -> Result {
             _ = health.wait_for(|health| *health != Health::Running) => {}
         }
     };
-    let served = server::serve(node.clone(), listener, &config.limits, stop).await;
+    let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+    let public_url = config.http.as_ref().and_then(|http| http.public_url.clone());
+    let http = http.map(|(listener, _)| {
+        // Also when the sender is dropped.
+        let stop = async { drop(stopped.await) };
+        tokio::spawn(http::server::serve(node.clone(), listener, public_url, stop))
+    });
+    let served = server::serve(node.clone(), listener, &config.limits, tls, stop).await;
+    drop(stopping);
+    if let Some(http) = http {
+        // A connection that is kept open does not hold up the end.
+        let _ = tokio::time::timeout(Duration::from_secs(2), http).await;
+    }
     let halt = match &*halted.borrow_and_update() {
         Health::Halted(error) => Some(error.to_string()),
         Health::Running | Health::Stopped => None,
@@ -87,12 +113,24 @@ fn failed(error: node::Error) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-fn announce(node: &Node, address: SocketAddr, format: Format) {
+async fn bind(listen: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr)> {
+    let bound = async {
+        let listener = server::bind(listen).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|error: std::io::Error| {
+        Failure::new(Exit::Usage, format!("cannot listen on {listen}: {error}; choose another with {flag}"))
+    })
+}
+
+fn announce(node: &Node, address: SocketAddr, http: Option<SocketAddr>, format: Format) {
     let head = node.ledger.head();
     let state = &head.state;
     match format {
         Format::Json => output::json(&serde_json::json!({
-            "listening": address.to_string(), "origin": state.origin, "ledger_id": state.ledger_id.to_string(), "size": state.size(),
+            "development_issuer": node.development.as_ref().map(|issuer| issuer.issuer.as_str()),
+            "listening": address.to_string(), "http": http.map(|http| http.to_string()), "origin": state.origin, "ledger_id": state.ledger_id.to_string(), "size": state.size(),
         })),
         Format::Text => {
             println!(
@@ -101,6 +139,12 @@ fn announce(node: &Node, address: SocketAddr, format: Format) {
                 state.size(),
                 state.ledger_id
             );
+            if let Some(issuer) = &node.development {
+                println!(
+                    "DEVELOPMENT ISSUER {}: its logins prove nothing; never for real decisions",
+                    issuer.issuer
+                );
+            }
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::{
 };
 
 use super::{
-    admin, event_json, evidence_out,
+    admin, custody_words, event_json, evidence_out, gate_words,
     output::{self, Exit, Failure, Format, Result, say},
-    six_fields,
+    screen_out, six_fields,
     source::{Source, SourceArgs},
     words::{self, People},
 };
@@ -23,7 +23,7 @@ use super::{
 /// Show one entry: the six fields, who approved, what was decided.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  promotion-ledger show 7 --unseal\n  promotion-ledger show 5f3a…e1 --evidence seen-by-the-approver\n  promotion-ledger show 7 --dir ledger --receipt receipt.txt --record record.bin\n\nNames, answers and free text are sealed, one key for each person; --unseal opens what was not erased, and the\nnode logs it. The record and receipt verify offline: promotion-ledger verify --receipt FILE --key VKEY."
+    after_help = "Examples:\n  promotion-ledger show 7 --unseal\n  promotion-ledger show 5f3a…e1 --evidence seen-by-the-approver\n  promotion-ledger show 7 --screen -o what-they-saw\n  promotion-ledger show 7 --dir ledger --receipt receipt.txt --record record.bin\n\nNames, answers and free text are sealed, one key for each person; --unseal opens what was not erased, and the\nnode logs it. The record and receipt verify offline: promotion-ledger verify --receipt FILE --key VKEY."
 )]
 pub struct Args {
     /// Its number, its event digest or its idempotency key (64 hexadecimal digits)
@@ -40,6 +40,12 @@ pub struct Args {
     /// Write every piece of its evidence into this directory, after checking its SHA-256
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
+    /// Write what it looks like into the directory of --output: the page, and every piece of evidence by its digest
+    #[arg(long, requires = "output")]
+    screen: bool,
+    /// Directory of --screen; open its index.html in a browser
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -59,16 +65,21 @@ pub async fn run(args: Args, format: Format) -> Result {
     if let Some(path) = &args.record {
         write(path, &entry.record)?;
     }
-    let evidence = match (&args.evidence, body.as_ref().and_then(|body| body.event.as_ref())) {
+    let people = People::new(args.unseal.then_some(answer.opened.as_slice()));
+    let mut evidence = match (&args.evidence, body.as_ref().and_then(|body| body.event.as_ref())) {
         (Some(dir), Some(Event::Promoted(promoted))) => {
-            evidence_out::write_all(&source, promoted, dir).await?
+            evidence_out::write_all(&source, promoted, dir, args.unseal).await?
         }
         _ => Vec::new(),
     };
-    let opened = args.unseal.then_some(answer.opened.as_slice());
+    if let Some(dir) = args.output.as_ref().filter(|_| args.screen) {
+        let event = body.as_ref().and_then(|body| body.event.as_ref());
+        let shown = screen_out::Shown { answer: &answer, header: &header, people: &people };
+        evidence.extend(screen_out::write_all(&source, &shown, event, dir).await?);
+    }
     match format {
-        Format::Json => json(&answer, &header, body.as_ref(), opened.is_some(), &evidence),
-        Format::Text => text(&answer, &header, body.as_ref(), &People::new(opened), &evidence),
+        Format::Json => json(&answer, &header, body.as_ref(), args.unseal, &evidence),
+        Format::Text => text(&answer, &header, body.as_ref(), &people, &evidence),
     }
     Ok(if evidence.iter().all(evidence_out::Written::is_good) { Exit::Ok } else { Exit::No })
 }
@@ -107,6 +118,7 @@ fn json(
         "date_utc": output::utc(answer.date),
         "date_set_by_clock_reset": answer.clock_reset,
         "event": body.map(event_json::event),
+        "taints": answer.taints,
         "opened": unsealed.then(|| event_json::opened(&answer.opened)),
         "evidence": evidence,
         "as_of_size": answer.as_of_size,
@@ -137,6 +149,10 @@ fn text(
         Some(Event::Promoted(promoted)) => {
             line("slot", &six_fields::slot(promoted.slot.as_ref()));
             six_fields::screen(promoted, people).iter().for_each(|line| say!("{line}"));
+            for taint in &answer.taints {
+                let what = format!("{} (entry {})", hex::encode(&taint.sha256), taint.seq);
+                line("TAINTED", &what);
+            }
         }
         Some(event) => match event_json::slot_act(event) {
             Some((slot, seq, actor, request)) => {
@@ -147,6 +163,15 @@ fn text(
             }
             None if canonical::admin_act(event).is_some() => admin_act(event),
             None if matches!(event, Event::AttemptRefused(_)) => refused(event),
+            None if custody_words::summary(event).is_some() => {
+                let lines = custody_words::lines(event, people).unwrap_or_default();
+                lines.iter().for_each(|(name, text)| line(name, text));
+            }
+            None if gate_words::summary(event).is_some() => {
+                line("slot", &six_fields::slot(gate_words::summary(event).and_then(|(slot, _)| slot)));
+                let lines = gate_words::lines(event, people).unwrap_or_default();
+                lines.iter().for_each(|(name, text)| line(name, text));
+            }
             None => {
                 let whole = serde_json::to_string_pretty(&event_json::event_only(event)).unwrap_or_default();
                 say!("{whole}");

@@ -3,10 +3,11 @@
 use crate::event::{
     content,
     proto::{
-        Approval, ApprovalRequest, ChallengerComparison, ComparatorRole, Dataset, DatasetStrength,
-        EvidenceRef, Explanation, ModelVersion, PersonRef, Promoted, Routing, Slot, SlotRole,
+        Approval, ApprovalRequest, ChallengerComparison, Dataset, EvidenceRef, Explanation, ModelVersion,
+        PersonRef, Promoted, Routing,
     },
 };
+use crate::page::words::{comparator_role, strength};
 
 use super::{
     output::{self, coloured},
@@ -19,19 +20,7 @@ pub struct Screen<'a> {
     people: &'a People,
 }
 
-/// A slot in words.
-pub fn slot(slot: Option<&Slot>) -> String {
-    let Some(slot) = slot else { return "no slot".into() };
-    let role = role(slot.role);
-    let region = if slot.region.is_empty() { String::new() } else { format!(" / {}", slot.region) };
-    format!("{} / {}{region}, {role}", slot.model, slot.environment)
-}
-
-/// A slot's role in words.
-pub fn role(number: i32) -> String {
-    let role = SlotRole::try_from(number).map_or("", |role| role.as_str_name());
-    role.trim_start_matches("SLOT_ROLE_").to_lowercase()
-}
+pub use crate::page::words::{slot, slot_role as role};
 
 /// The six fields and the profile.
 pub fn screen(promoted: &Promoted, people: &People) -> Vec<String> {
@@ -106,8 +95,7 @@ impl Screen<'_> {
             self.line("incumbent", "none: a first promotion");
         }
         for comparator in &comparison.comparators {
-            let role = ComparatorRole::try_from(comparator.role).map_or("", |role| role.as_str_name());
-            let role = role.trim_start_matches("COMPARATOR_ROLE_").to_lowercase();
+            let role = comparator_role(comparator.role);
             let artifact = hex::encode(&comparator.artifact_sha256);
             self.line(&role, &format!("{artifact}  {} {}", comparator.name, comparator.version));
         }
@@ -239,11 +227,7 @@ impl Screen<'_> {
 
     fn dataset(&mut self, dataset: &Dataset) {
         self.head("6 Dataset", "feature store");
-        let strength = match DatasetStrength::try_from(dataset.strength) {
-            Ok(DatasetStrength::Content) => "over its content",
-            Ok(DatasetStrength::Manifest) => "over a manifest",
-            _ => "unspecified",
-        };
+        let strength = strength(dataset.strength);
         self.line("snapshot", &format!("{} {}", dataset.snapshot_kind, dataset.snapshot_id));
         self.line("digest", &format!("{}  {strength}", hex::encode(&dataset.digest)));
         self.evidence("definition", dataset.definition.as_ref());

@@ -2,22 +2,28 @@
 
 use std::path::PathBuf;
 
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status, service::interceptor::InterceptedService, transport};
 
 use crate::{
     api::auditor::Auditor,
     config::Config,
     event::proto::{
-        AsOfRequest, AsOfResponse, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest,
-        GetEntryResponse, GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse,
-        ListEntriesRequest, ListEntriesResponse, ReadChainRequest, ReadChainResponse, ReadEvidenceRequest,
-        ReadEvidenceResponse, auditor_service_client::AuditorServiceClient,
+        AsOfRequest, AsOfResponse, CheckEvidenceRequest, CheckEvidenceResponse, GetCheckpointRequest,
+        GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse, GetEntryRequest,
+        GetEntryResponse, GetInclusionProofRequest, GetInclusionProofResponse, GetReceiptRequest,
+        GetReceiptResponse, GetStatusRequest, GetStatusResponse, GetTimestampsRequest, GetTimestampsResponse,
+        ListEntriesRequest, ListEntriesResponse, ListLegalHoldsRequest, ListLegalHoldsResponse,
+        ListRelianceRequest, ListRelianceResponse, Person, ReadChainRequest, ReadChainResponse,
+        ReadEvidenceRequest, ReadEvidenceResponse, auditor_service_client::AuditorServiceClient,
         auditor_service_server::AuditorService,
     },
     node,
 };
 
-use super::output::{Exit, Failure, Result};
+use super::{
+    credentials::{self, Bearer},
+    output::{Exit, Failure, Result},
+};
 
 /// Address of a node when neither `--url` nor `--dir` is given.
 pub const URL_DEFAULT: &str = "http://127.0.0.1:7420";
@@ -34,17 +40,77 @@ pub struct SourceArgs {
     pub dir: Option<PathBuf>,
 }
 
+/// A connection to a node that carries the caller's token.
+pub type Channel = InterceptedService<transport::Channel, Bearer>;
+
+/// A node's address.
+fn endpoint(url: &str) -> Result<transport::Endpoint> {
+    let endpoint = transport::Channel::from_shared(url.to_owned())
+        .map_err(|error| Failure::usage(format!("--url {url}: {error}")))?;
+    match endpoint.uri().scheme_str() {
+        Some("http") => Ok(endpoint),
+        Some("https") => endpoint
+            .tls_config(credentials::tls()?)
+            .map_err(|error| Failure::usage(format!("--ca-file: {}", cause(&error)))),
+        _ => Err(Failure::usage(format!("--url {url} does not say how: write http://{url}"))),
+    }
+}
+
 /// Connects to a node.
 ///
 /// # Errors
-/// Exit code 3 if it cannot be reached.
+/// Exit code 3 if it cannot be reached, 2 for a token that cannot be used.
 pub async fn connect(url: Option<&str>) -> Result<Channel> {
-    let url = url.unwrap_or(URL_DEFAULT).to_owned();
-    let endpoint =
-        Channel::from_shared(url.clone()).map_err(|error| Failure::usage(format!("--url {url}: {error}")))?;
-    endpoint.tcp_nodelay(true).connect_timeout(std::time::Duration::from_secs(5)).connect().await.map_err(|_| {
-        Failure::new(Exit::Unreachable, format!("no node answers at {url}; start one with `promotion-ledger serve --dir DIR`, or give --url"))
+    connect_as(url, None).await
+}
+
+/// The same, for an act of a person whom the arguments name.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_as(url: Option<&str>, person: Option<&Person>) -> Result<Channel> {
+    let url = url.unwrap_or(URL_DEFAULT);
+    // Before anything goes out: a token may not be fit to be sent there.
+    let bearer = Bearer::for_node(url, person)?;
+    Ok(InterceptedService::new(open(url).await?, bearer))
+}
+
+/// Connects to a server that asks for no token.
+///
+/// # Errors
+/// Exit code 3 if it cannot be reached.
+pub async fn connect_bare(url: &str) -> Result<Channel> {
+    Ok(InterceptedService::new(open(url).await?, Bearer::none()))
+}
+
+async fn open(url: &str) -> Result<transport::Channel> {
+    let endpoint = endpoint(url)?.tcp_nodelay(true).connect_timeout(std::time::Duration::from_secs(5));
+    endpoint.connect().await.map_err(|error| {
+        let words = match url.starts_with("https:") {
+            true => {
+                format!("no node answers at {url}: {}; --ca-file names who vouches for it", cause(&error))
+            }
+            false => format!(
+                "no node answers at {url}; start one with `promotion-ledger serve --dir DIR`, or give --url"
+            ),
+        };
+        Failure::new(Exit::Unreachable, words)
     })
+}
+
+/// The innermost reason.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
+}
+
+/// A connection that is made when it is first used, and again when it was lost.
+///
+/// # Errors
+/// Exit code 2 for an address that is none, or a token that cannot be used.
+pub fn connect_lazily(url: &str) -> Result<Channel> {
+    let within = std::time::Duration::from_secs(3);
+    let connection = endpoint(url)?.connect_timeout(within).connect_lazy();
+    Ok(InterceptedService::new(connection, Bearer::for_node(url, None)?))
 }
 
 /// An open source.
@@ -86,7 +152,7 @@ impl Source {
             Some(dir) => {
                 let config = Config::load(dir, serde_json::Map::new())
                     .map_err(|error| Failure::usage(error.to_string()))?;
-                let opened = node::stopped(dir, &config);
+                let opened = node::stopped(dir, &config).await;
                 Ok(Self::Dir(Box::new(
                     opened.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?,
                 )))
@@ -105,6 +171,14 @@ impl Source {
         get_checkpoint(GetCheckpointRequest) -> GetCheckpointResponse;
         /// A receipt.
         get_receipt(GetReceiptRequest) -> GetReceiptResponse;
+        /// That an entry is in a tree.
+        get_inclusion_proof(GetInclusionProofRequest) -> GetInclusionProofResponse;
+        /// That one tree begins with another.
+        get_consistency_proof(GetConsistencyProofRequest) -> GetConsistencyProofResponse;
+        /// Time-stamped checkpoints around an entry.
+        get_timestamps(GetTimestampsRequest) -> GetTimestampsResponse;
+        /// Legal holds in force.
+        list_legal_holds(ListLegalHoldsRequest) -> ListLegalHoldsResponse;
         /// How the node is doing.
         get_status(GetStatusRequest) -> GetStatusResponse;
     }
@@ -134,6 +208,34 @@ impl Source {
         Ok(match self {
             Self::Node(client) => Box::pin(client.clone().read_evidence(request).await?.into_inner()),
             Self::Dir(auditor) => auditor.read_evidence(Request::new(request)).await?.into_inner(),
+        })
+    }
+
+    /// All evidence, looked at.
+    ///
+    /// # Errors
+    /// Of the call.
+    pub async fn check_evidence(
+        &self,
+        request: CheckEvidenceRequest,
+    ) -> std::result::Result<Messages<CheckEvidenceResponse>, Status> {
+        Ok(match self {
+            Self::Node(client) => Box::pin(client.clone().check_evidence(request).await?.into_inner()),
+            Self::Dir(auditor) => auditor.check_evidence(Request::new(request)).await?.into_inner(),
+        })
+    }
+
+    /// Promotions that rely on evidence.
+    ///
+    /// # Errors
+    /// Of the call.
+    pub async fn list_reliance(
+        &self,
+        request: ListRelianceRequest,
+    ) -> std::result::Result<Messages<ListRelianceResponse>, Status> {
+        Ok(match self {
+            Self::Node(client) => Box::pin(client.clone().list_reliance(request).await?.into_inner()),
+            Self::Dir(auditor) => auditor.list_reliance(Request::new(request)).await?.into_inner(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `status`: how a node is doing.
 
-use crate::event::proto::{GetStatusRequest, GetStatusResponse};
+use crate::event::proto::{EvidenceChecksStatus, GetStatusRequest, GetStatusResponse};
 
 use super::{
     output::{self, Exit, Format, Result, coloured, say},
@@ -29,6 +29,21 @@ pub async fn run(args: Args, format: Format) -> Result {
     Ok(if status.not_admitting.is_empty() || stopped { Exit::Ok } else { Exit::No })
 }
 
+fn checks_words(checks: &EvidenceChecksStatus) -> String {
+    let ended = match checks.ended {
+        0 => "none has ended yet".to_owned(),
+        ended => format!("the last one ended {}", output::utc(ended)),
+    };
+    let mut words = format!("{} looks since {}, {ended}", checks.looks, output::utc(checks.began));
+    if checks.open_findings > 0 {
+        words.push_str(&coloured("31", &format!(", {} findings are not over", checks.open_findings)));
+    }
+    if !checks.trouble.is_empty() {
+        words.push_str(&coloured("31", &format!(": {}", checks.trouble)));
+    }
+    words
+}
+
 fn text(status: &GetStatusResponse) {
     let line = |name: &str, value: &str| say!("  {name:<12} {value}");
     say!("{}", coloured("1", &status.origin));
@@ -43,6 +58,35 @@ fn text(status: &GetStatusResponse) {
     for projection in &status.projections {
         let lag = status.synced_size.saturating_sub(projection.size);
         line(&projection.name, &format!("{} entries folded, {lag} behind", projection.size));
+    }
+    if let Some(archive) = &status.archive {
+        let waiting = match (archive.waiting_since, archive.trouble.as_str()) {
+            (0, "") => "nothing waits".to_owned(),
+            (0, trouble) => coloured("31", trouble),
+            (since, "") => format!("others wait since {}", output::utc(since)),
+            (since, trouble) => {
+                format!("others wait since {}: {}", output::utc(since), coloured("31", trouble))
+            }
+        };
+        line("archive", &format!("{} entries, {waiting}", archive.size));
+    }
+    for registry in &status.registries {
+        let lag = status.synced_size.saturating_sub(registry.size);
+        let swept = match registry.swept_at {
+            0 => "never swept".to_owned(),
+            at => format!("swept {}", output::utc(at)),
+        };
+        let mut words = format!("{}: {lag} entries behind, {swept}", registry.uri);
+        if registry.open_findings > 0 {
+            words = format!("{words}, {}", coloured("31", &format!("{} findings", registry.open_findings)));
+        }
+        if !registry.trouble.is_empty() {
+            words = format!("{words}: {}", coloured("31", &registry.trouble));
+        }
+        line("registry", &words);
+    }
+    if let Some(checks) = &status.evidence_checks {
+        line("checks", &checks_words(checks));
     }
     match &status.policy {
         Some(policy) => line(
@@ -60,6 +104,9 @@ fn text(status: &GetStatusResponse) {
     if status.routing_findings > 0 {
         let found = format!("{} promotions do not follow from their inputs", status.routing_findings);
         line("routing", &coloured("31", &found));
+    }
+    for alert in &status.alerts {
+        line("ALERT", &coloured("31", &format!("{}: {}", alert.name, alert.description)));
     }
     if status.syncs > 0 {
         let each = status.entries_synced as f64 / status.syncs as f64;

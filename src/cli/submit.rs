@@ -2,12 +2,13 @@
 
 use std::{future::Future, path::Path, time::Duration};
 
-use tonic::{Code, Request, Response, Status, transport::Channel};
+use crate::cli::source::Channel;
+use tonic::{Code, Request, Response, Status};
 
 use super::output::{self, Exit, Failure, Format, Result, say};
 use crate::{
     event::{
-        Digest, Header, Outcome, digest,
+        Header, Outcome, digest,
         proto::{
             GetStatusRequest, PromoteRequest, PromotionDraft, Receipt,
             auditor_service_client::AuditorServiceClient,
@@ -104,22 +105,13 @@ pub async fn submit(emitter: &Emitter<Channel>, draft: &PromotionDraft, key: &Lo
         async move { emitter.promote(request(PromoteRequest { promotion })).await }
     });
     let recorded = verified(answer.await?.receipt, key)?;
-    let expected = promotion_key(draft);
+    let expected = digest::draft_key(draft);
     if recorded.receipt.idempotency_key != expected.0 {
         return Err(distrust(&format!(
             "it is for another promotion than the one that was sent ({expected})"
         )));
     }
     Ok(recorded)
-}
-
-/// The idempotency key of a promotion, computed here.
-pub fn promotion_key(draft: &PromotionDraft) -> Digest {
-    let slot = draft.slot.clone().unwrap_or_default();
-    let model = draft.model_version.clone().unwrap_or_default();
-    let request = draft.approval_request.as_ref();
-    let (system, id) = request.map_or(("", ""), |request| (&request.system, &request.id));
-    digest::promotion_key(&slot, &model.artifact_sha256, &model.registry_uri, &model.version, system, id)
 }
 
 fn distrust(why: &str) -> Failure {

@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use tonic::Code;
-
-use crate::event::{
-    Header, Seq,
-    proto::{SubscribeRequest, SubscribeResponse, consumer_service_client::ConsumerServiceClient},
-};
+use crate::event::{Header, Seq, proto::SubscribeResponse};
 
 use super::{
+    entries::Entries,
     event_json, list,
     output::{self, Exit, Failure, Format, Result, say},
-    source,
 };
 
 /// Between two attempts to connect, at first; doubled each time.
@@ -62,31 +57,13 @@ pub async fn run(args: Args, format: Format) -> Result {
 
 /// One connection's worth of entries.
 async fn stream(args: &Args, next: &mut Seq, format: Format) -> Result<()> {
-    let channel = source::connect(args.url.as_deref()).await?;
-    let mut client = ConsumerServiceClient::new(channel).max_decoding_message_size(64 << 20);
-    let mut entries =
-        client.subscribe(SubscribeRequest { from: *next, follow: args.follow }).await?.into_inner();
-    loop {
-        let message = entries.message().await.map_err(|status| {
-            // A node that stops, or a connection that breaks, in the middle of a stream.
-            let broken = matches!(status.code(), Code::Unknown | Code::Cancelled | Code::Internal);
-            let failure = Failure::from(status);
-            if broken { Failure { exit: Exit::Unreachable, ..failure } } else { failure }
-        })?;
-        let Some(message) = message else { return Ok(()) };
-        let entry = message.entry.clone().unwrap_or_default();
-        let header =
-            Header::decode(&entry.header).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        if header.seq != *next {
-            let (due, sent) = (*next, header.seq);
-            return Err(Failure::new(
-                Exit::Internal,
-                format!("entry {due} is due, but the node sent entry {sent}"),
-            ));
-        }
+    let mut entries = Entries::open(args.url.as_deref(), *next, args.follow).await?;
+    while let Some((header, message)) = entries.next().await? {
         *next += 1;
-        print(&message, &header, &entry.record, format);
+        let record = message.entry.as_ref().map(|entry| entry.record.as_slice()).unwrap_or_default();
+        print(&message, &header, record, format);
     }
+    Ok(())
 }
 
 fn print(message: &SubscribeResponse, header: &Header, record: &[u8], format: Format) {

@@ -1,19 +1,28 @@
 //! Uploads of evidence: only what the ledger does not have, with a progress bar on a terminal.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{
+    io::{IsTerminal, SeekFrom},
+    path::PathBuf,
+};
 
+use crate::cli::source::Channel;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::{io::AsyncReadExt, sync::mpsc};
+use tokio::{
+    io::{AsyncReadExt, AsyncSeekExt},
+    sync::mpsc,
+};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, transport::Channel};
+use tonic::Code;
 
 use super::{
-    output::{Exit, Failure, Result},
+    output::{Exit, Failure, Format, Result},
+    personal_data,
     promotion_file::Upload,
-    submit::{Emitter, retrying},
+    submit::{Emitter, request, retrying},
 };
-use crate::event::proto::{
-    EvidenceDescription, StatEvidenceRequest, UploadEvidenceRequest, upload_evidence_request::Part,
+use crate::event::{
+    promotion::Problem,
+    proto::{EvidenceDescription, StatEvidenceRequest, UploadEvidenceRequest, upload_evidence_request::Part},
 };
 
 const CHUNK: usize = 64 * 1024;
@@ -21,7 +30,7 @@ const CHUNK: usize = 64 * 1024;
 const BAR_FROM: u64 = 4 << 20;
 
 /// What the ledger did not have.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Uploaded {
     /// Files sent.
     pub files: usize,
@@ -29,6 +38,8 @@ pub struct Uploaded {
     pub bytes: u64,
     /// Files that the ledger had already.
     pub present: usize,
+    /// What looks like personal data in those that were sent.
+    pub warnings: Vec<Problem>,
 }
 
 /// The uploads whose bytes the ledger does not have.
@@ -57,25 +68,29 @@ pub async fn missing<'a>(emitter: &Emitter<Channel>, uploads: &'a [Upload]) -> R
     Ok(missing)
 }
 
-/// Uploads what the ledger does not have.
+/// Uploads what the ledger does not have, after a warning where it looks like personal data.
 ///
 /// # Errors
 /// Of the calls; exit code 2 if a file changed since it was hashed.
-pub async fn upload_missing(emitter: &Emitter<Channel>, uploads: &[Upload]) -> Result<Uploaded> {
+pub async fn upload_missing(
+    emitter: &Emitter<Channel>,
+    uploads: &[Upload],
+    format: Format,
+) -> Result<Uploaded> {
     let missing = missing(emitter, uploads).await?;
+    let warnings = tokio::task::block_in_place(|| personal_data::warnings(missing.iter().copied()));
+    personal_data::print(&warnings, format);
     let bytes = missing.iter().map(|upload| upload.length).sum();
     let bar = bar(bytes);
     for upload in &missing {
         bar.set_message(upload.path.file_name().unwrap_or_default().to_string_lossy().into_owned());
         let before = bar.position();
-        let sent = retrying(|| {
-            bar.set_position(before);
-            send(emitter.clone(), upload, bar.clone())
-        });
+        let sent = retrying(|| send(emitter.clone(), upload, bar.clone(), before));
         sent.await.map_err(|status| refused(upload, &status))?;
+        bar.set_position(before + upload.length);
     }
     bar.finish_and_clear();
-    Ok(Uploaded { files: missing.len(), bytes, present: uploads.len() - missing.len() })
+    Ok(Uploaded { files: missing.len(), bytes, present: uploads.len() - missing.len(), warnings })
 }
 
 fn refused(upload: &Upload, status: &tonic::Status) -> Failure {
@@ -93,16 +108,43 @@ fn refused(upload: &Upload, status: &tonic::Status) -> Failure {
     }
 }
 
+/// Sends what the node does not have of it: all, or the rest of an upload that broke off. `before`: where it begins on
+/// the bar.
 async fn send(
     mut emitter: Emitter<Channel>,
     upload: &Upload,
     bar: ProgressBar,
+    before: u64,
 ) -> std::result::Result<tonic::Response<()>, tonic::Status> {
+    let stat = StatEvidenceRequest { sha256: upload.sha256.0.to_vec() };
+    let stat = emitter.stat_evidence(request(stat)).await?.into_inner();
+    if stat.present {
+        return Ok(tonic::Response::new(()));
+    }
+    let offset = stat.received.min(upload.length);
+    match send_from(emitter.clone(), upload, bar.clone(), before, offset).await {
+        // What the node has of it is not this file's beginning: it has thrown that away.
+        Err(status) if offset > 0 && status.code() == Code::InvalidArgument => {
+            send_from(emitter, upload, bar, before, 0).await
+        }
+        answer => answer,
+    }
+}
+
+async fn send_from(
+    mut emitter: Emitter<Channel>,
+    upload: &Upload,
+    bar: ProgressBar,
+    before: u64,
+    offset: u64,
+) -> std::result::Result<tonic::Response<()>, tonic::Status> {
+    bar.set_position(before + offset);
     let (sender, receiver) = mpsc::channel(4);
     let description = EvidenceDescription {
         sha256: upload.sha256.0.to_vec(),
         length: upload.length,
         media_type: upload.media_type.clone(),
+        offset,
     };
     let reader = tokio::spawn(chunks(upload.path.clone(), description, sender, bar));
     let answer = emitter.upload_evidence(ReceiverStream::new(receiver)).await;
@@ -120,6 +162,7 @@ async fn chunks(
     bar: ProgressBar,
 ) -> std::io::Result<()> {
     let mut file = tokio::fs::File::open(path).await?;
+    file.seek(SeekFrom::Start(description.offset)).await?;
     let first = UploadEvidenceRequest { part: Some(Part::Description(description)) };
     let mut open = sender.send(first).await.is_ok();
     let mut buffer = vec![0; CHUNK];

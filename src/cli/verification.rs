@@ -11,12 +11,14 @@ use crate::{
     policy::audit::Audit,
     proof::{
         checkpoint::{self, Checkpoint, LogKey},
+        position::Position,
         verify::{Depth as Hashing, StoredEntry, Summary, Verifier, signer},
     },
 };
 
 use super::{
     chain::{Batch, Unread},
+    kept_logins::KeptLogins,
     output::{Exit, Failure, Result},
 };
 
@@ -64,6 +66,8 @@ pub struct InDoubt {
 pub struct Named {
     /// In words.
     pub from: String,
+    /// As it was signed.
+    pub note: String,
     /// Its signature was verified.
     pub checkpoint: Checkpoint,
 }
@@ -86,6 +90,14 @@ pub struct Verification {
     pub routing: Vec<Found>,
     /// Promotions that were routed again.
     pub routed: u64,
+    /// The logins that entries rely on.
+    pub logins: KeptLogins,
+    /// The ledger, once its genesis was read.
+    pub ledger_id: Option<Digest>,
+    /// Where two checkpoints that contradict each other were kept.
+    pub split_view: Option<String>,
+    /// Entries that an earlier run checked, and that this one did not read again.
+    pub checked_before: u64,
     audit: Audit,
     threads: usize,
     begun: Instant,
@@ -112,10 +124,28 @@ impl Verification {
             in_doubt: Vec::new(),
             routing: Vec::new(),
             routed: 0,
+            logins: KeptLogins::default(),
+            ledger_id: None,
+            split_view: None,
+            checked_before: 0,
             audit: Audit::default(),
             threads,
             begun: Instant::now(),
         }
+    }
+
+    /// Goes on from where an earlier run ended, if everything that is to be compared comes after that.
+    pub fn resume(&mut self, position: Position) -> bool {
+        let (size, hashing) = (position.size(), position.depth());
+        let fits = self.depth != Depth::Rules
+            && (self.depth == Depth::Hashes) == (hashing == Hashing::Hashes)
+            && self.checkpoints.iter().all(|named| named.checkpoint.size >= size);
+        let Some(verifier) = Some(position).filter(|_| fits).and_then(Verifier::resume) else { return false };
+        self.verifier = verifier;
+        self.logins.resumed();
+        self.checked_before = size;
+        self.checkpoints_here();
+        true
     }
 
     /// How long it has taken.
@@ -136,12 +166,14 @@ impl Verification {
     /// A signed note to compare with; one that the ledger's log key did not sign is a finding.
     pub fn compare_with(&mut self, from: &str, note: &str, key: &LogKey) {
         match checkpoint::open(note, key) {
-            Ok(checkpoint) => self.checkpoints.push(Named { from: from.to_owned(), checkpoint }),
+            Ok(checkpoint) => {
+                self.checkpoints.push(Named { from: from.to_owned(), note: note.to_owned(), checkpoint });
+            }
             Err(error) => self.note(None, format!("the checkpoint from {from}: {error}")),
         }
     }
 
-    /// Verifies the whole chain.
+    /// Verifies the whole chain; says how far it has come after each batch that holds.
     ///
     /// # Errors
     /// If it cannot be read for a reason that is not tampering.
@@ -150,6 +182,7 @@ impl Verification {
         mut batches: Receiver<Batch>,
         mut replay: Option<Replay<P>>,
         bar: &ProgressBar,
+        mut reached: impl FnMut(&Verifier) -> Result<()>,
     ) -> Result<()> {
         while let Some(batch) = batches.blocking_recv() {
             match batch {
@@ -163,6 +196,7 @@ impl Verification {
             if self.found.is_some() {
                 break;
             }
+            reached(&self.verifier)?;
         }
         bar.finish_and_clear();
         if self.found.is_some() {
@@ -202,6 +236,9 @@ impl Verification {
         if let Some(fault) = &fault {
             // The rules may name an earlier one.
             entries.truncate(usize::try_from(fault.seq - base).unwrap_or(usize::MAX));
+        }
+        if self.depth != Depth::Hashes {
+            self.logins.entries(&entries)?;
         }
         if let Some(replay) = replay {
             self.route_again(&entries);
@@ -257,9 +294,21 @@ impl Verification {
         }
     }
 
+    /// Two signed checkpoints of which one held, or is of the same size, and the other did not.
+    pub fn contradicting(&self) -> Option<[&Named; 2]> {
+        let of = |named: &Named| (named.checkpoint.size, named.checkpoint.root);
+        let held = |named: &&Named| self.agreed.iter().any(|agreed| of(agreed) == of(named));
+        let failed = self
+            .checkpoints
+            .iter()
+            .find(|named| named.checkpoint.size <= self.verifier.size() && !held(named))?;
+        let other = self.checkpoints.iter().find(|other| of(other) != of(failed))?;
+        Some([failed, other])
+    }
+
     /// The first entry from which a key was in wrong hands, if there is such a key.
     pub fn doubtful_from(&self) -> Option<Seq> {
-        self.summary().compromised.iter().map(|(_, from)| *from).min()
+        self.summary().compromised().map(|(_, from)| from).min()
     }
 
     /// Second pass: lists what compromised keys signed since.
@@ -267,8 +316,7 @@ impl Verification {
     /// # Errors
     /// If it cannot be read.
     pub fn doubt(&mut self, mut batches: Receiver<Batch>) -> Result<()> {
-        let compromised: std::collections::BTreeMap<KeyId, Seq> =
-            self.summary().compromised.into_iter().collect();
+        let compromised: std::collections::BTreeMap<KeyId, Seq> = self.summary().compromised().collect();
         while let Some(batch) = batches.blocking_recv() {
             let entries = match batch {
                 Ok(entries) => entries,

@@ -6,6 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -13,28 +14,40 @@ use crate::{
     event::{Digest, proto::GetCheckpointRequest},
     ledger::{
         ledger::CheckpointFile,
-        replay::{Historic, Remembered, Replay},
+        remembered::Remembered,
+        replay::{Historic, Replay},
         store::Store,
+    },
+    proof::{
+        checkpoint::LogKey,
+        verify::{Depth as Hashing, Verifier},
     },
 };
 
 use super::{
     chain,
-    output::{self, Exit, Failure, Format, Result, coloured, say},
+    output::{Exit, Failure, Format, Result},
     progress, receipt,
+    seen::Seen,
     source::{Source, SourceArgs},
     verification::{self, Depth, Named, Verification},
+    verify_bundle,
 };
 
-/// Entries in doubt that are printed as text.
-const IN_DOUBT_SHOWN: usize = 20;
+mod opened;
+mod report;
+
+/// How often a run that goes on keeps how far it has come.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Recompute the ledger from genesis, or check a receipt.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  promotion-ledger verify --dir ledger --ledger-id 5f…e1\n  promotion-ledger verify --url http://127.0.0.1:7420 --depth signatures --checkpoint kept.txt\n  promotion-ledger verify --receipt receipt.txt --key 'ledger.example.bank/credit+1a2b3c4d+AbC…'\n\nWithout --ledger-id a directory is compared with the ledger_id in its configuration, a node with nothing:\ncompare the one that is printed with the one you know. With --url and --depth rules, memory grows by about\n300 bytes for each entry; everything else takes the same memory however long the ledger is."
+    after_help = "Examples:\n  promotion-ledger verify --dir ledger --ledger-id 5f…e1\n  promotion-ledger verify --url http://127.0.0.1:7420 --depth signatures --checkpoint kept.txt\n  promotion-ledger verify --url http://127.0.0.1:7420 --depth signatures --incremental --since kept.txt\n  promotion-ledger verify bundle.zip --key log.vkey\n  promotion-ledger verify --receipt receipt.txt --key 'ledger.example.bank/credit+1a2b3c4d+AbC…'\n\nWithout --ledger-id a directory is compared with the ledger_id in its configuration, a node with nothing:\ncompare the one that is printed with the one you know. The largest checkpoint that held is kept in\n$XDG_STATE_HOME/promotion-ledger; a ledger that is smaller later, or holds something else, is refused. With --url and --depth rules, memory grows by about\n300 bytes for each entry; everything else takes the same memory however long the ledger is."
 )]
 pub struct Args {
+    /// An examiner bundle, as `export` writes it: checked offline, with nothing but what is in it
+    bundle: Option<PathBuf>,
     #[command(flatten)]
     source: SourceArgs,
     /// How much is recomputed
@@ -43,9 +56,17 @@ pub struct Args {
     /// The ledger_id that you know (64 hexadecimal digits); another genesis is tampering
     #[arg(long, value_name = "HEX")]
     ledger_id: Option<String>,
-    /// A checkpoint that you kept: the ledger must still hold what it says
-    #[arg(long, value_name = "FILE")]
+    /// A checkpoint that you kept: the ledger must be at least as long, and still hold what it says
+    #[arg(long, visible_alias = "since", value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Check only what is new since the last good run on this computer, and that it continues the ledger that was
+    /// checked then; needs --depth hashes or signatures
+    #[arg(long)]
+    incremental: bool,
+    /// Also open the sealed logins of approvers and verify them again: the identity provider's signature, the nonce that
+    /// commits to the decision, the answers. Needs the subject records and their key, or a node that opens them; logged
+    #[arg(long)]
+    unseal: bool,
     /// Threads; all processors if not given
     #[arg(long)]
     threads: Option<usize>,
@@ -60,6 +81,63 @@ struct Given {
     /// A signed note, and where it came from.
     kept: Option<(String, String)>,
     threads: usize,
+    incremental: bool,
+    unseal: bool,
+    /// Whether this computer's own checkpoints are read and kept.
+    remember: bool,
+}
+
+impl Given {
+    /// Before the first entry: what to compare with, and where to go on.
+    fn prepare(&self, done: &mut Verification, key: &LogKey) -> Result<()> {
+        if let Some((from, note)) = &self.kept {
+            done.compare_with(from, note, key);
+        }
+        let Some(seen) = self.seen(done) else { return Ok(()) };
+        if let Some((path, note)) = seen.checkpoint()? {
+            done.compare_with(&format!("an earlier run ({})", path.display()), &note, key);
+        }
+        let hashing = if self.depth == Depth::Hashes { Hashing::Hashes } else { Hashing::Signatures };
+        if let Some(position) = seen.position(hashing).filter(|_| self.incremental) {
+            done.resume(position);
+        }
+        Ok(())
+    }
+
+    /// What this computer keeps of the ledger, where it is read and kept.
+    fn seen(&self, done: &Verification) -> Option<Seen> {
+        Seen::of(&done.ledger_id?).filter(|_| self.remember)
+    }
+
+    /// On the way: keeps now and then how far it has come, so that a run that breaks off is not lost.
+    fn reached(&self, seen: Option<Seen>) -> impl FnMut(&Verifier) -> Result<()> {
+        let mut kept = None::<Instant>;
+        move |verifier| {
+            let due = kept.is_none_or(|kept| kept.elapsed() >= KEEP_EVERY);
+            let Some(seen) = seen.as_ref().filter(|_| due) else { return Ok(()) };
+            kept = Some(Instant::now());
+            verifier.position().map_or(Ok(()), |position| seen.keep_unfinished(&position))
+        }
+    }
+
+    /// At the end: keeps what held, or the two checkpoints that contradict each other.
+    fn remember(&self, done: &mut Verification) -> Result<()> {
+        let Some(seen) = self.seen(done) else { return Ok(()) };
+        if done.found.is_some() {
+            if let Some(position) = done.verifier.position() {
+                seen.forget_unfinished(position.depth())?;
+            }
+            if let Some([one, other]) = done.contradicting() {
+                let path = seen.split_view([&one.note, &other.note])?;
+                done.split_view = Some(path.display().to_string());
+            }
+            return Ok(());
+        }
+        if let Some(newest) = done.agreed.iter().max_by_key(|named| named.checkpoint.size) {
+            seen.keep(&newest.note, &newest.checkpoint)?;
+        }
+        done.verifier.position().map_or(Ok(()), |position| seen.keep_position(&position))
+    }
 }
 
 /// Runs the command.
@@ -67,18 +145,29 @@ pub async fn run(args: Args, format: Format) -> Result {
     if args.receipt.receipt.is_some() {
         return receipt::run(&args.receipt, format);
     }
+    if let Some(bundle) = &args.bundle {
+        let (key, witnesses, roots) = args.receipt.known();
+        let known = verify_bundle::known(args.ledger_id.as_deref(), key, witnesses, roots)?;
+        return tokio::task::block_in_place(|| verify_bundle::run(bundle, &known, format));
+    }
+    if args.receipt.known() != (None, &[], &[]) {
+        return Err(Failure::usage(
+            "--key, --witness and --tsa go with --receipt or a bundle; a ledger's own genesis names its key",
+        ));
+    }
     let mut given = given(&args)?;
     // Fails only where a pool is there already, in a process that embeds this.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(given.threads).build_global();
-    let done = match &args.source.dir {
+    let mut done = match &args.source.dir {
         Some(dir) => tokio::task::block_in_place(|| directory(dir, &mut given))?,
         None => node(&args.source, &given).await?,
     };
+    given.remember(&mut done)?;
     match format {
-        Format::Json => json(&done, given.pinned),
-        Format::Text => text(&done, given.pinned),
+        Format::Json => report::json(&done, given.pinned),
+        Format::Text => report::text(&done, given.pinned),
     }
-    let holds = done.found.is_none() && done.routing.is_empty();
+    let holds = done.found.is_none() && done.routing.is_empty() && done.logins.findings.is_empty();
     Ok(if holds { Exit::Ok } else { Exit::No })
 }
 
@@ -93,7 +182,17 @@ fn given(args: &Args) -> Result<Given> {
     });
     let threads = args.threads.or_else(|| std::thread::available_parallelism().map(usize::from).ok());
     let threads = threads.unwrap_or(1).max(1);
-    Ok(Given { depth: args.depth, pinned: pinned.transpose()?, kept: kept.transpose()?, threads })
+    if args.incremental && args.depth == Depth::Rules {
+        return Err(Failure::usage(
+            "--incremental needs --depth signatures or --depth hashes: the rules look back at all entries",
+        ));
+    }
+    let (pinned, kept, incremental) = (pinned.transpose()?, kept.transpose()?, args.incremental);
+    if args.unseal && args.depth == Depth::Hashes {
+        return Err(Failure::usage("--unseal needs --depth signatures or --depth rules"));
+    }
+    let (depth, unseal) = (args.depth, args.unseal);
+    Ok(Given { depth, pinned, kept, threads, incremental, unseal, remember: true })
 }
 
 /// Verifies a directory that no node is writing to. Needs none of its keys.
@@ -121,25 +220,29 @@ fn directory(dir: &Path, given: &mut Given) -> Result<Verification> {
     };
     let first = chain::from_store(&store, 0, size.min(1)).blocking_recv();
     let genesis = verification::genesis(first, given.pinned);
+    done.ledger_id = genesis.as_ref().map(|(ledger_id, _)| *ledger_id);
     if let Some((_, key)) = &genesis {
         let published = CheckpointFile::largest(dir, key)
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        if published.as_ref().is_some_and(|published| published.size > size) {
+        if published.as_ref().is_some_and(|(_, published)| published.size > size) {
             // Perhaps a node is writing to it: its checkpoint may be newer than what was opened above.
             let again = Store::open_read_only(&path).and_then(|store| Ok((store.state()?, store)));
             if let Ok((Some(state), again)) = again {
                 (store, size) = (Arc::new(again), state.size());
             }
         }
-        let named = |checkpoint| Named { from: "the node's directory".into(), checkpoint };
+        let named = |(note, checkpoint)| Named { from: "the node's directory".into(), note, checkpoint };
         done.checkpoints.extend(published.map(named));
-        if let Some((from, note)) = &given.kept {
-            done.compare_with(from, note, key);
-        }
+        given.prepare(&mut done, key)?;
+    }
+    if let Some(ledger_id) = done.ledger_id.filter(|_| given.unseal) {
+        done.logins.opening(opened::by_directory(dir, ledger_id)?);
     }
     let replay = genesis.filter(|_| given.depth == Depth::Rules);
     let replay = replay.map(|(ledger_id, _)| Replay::new(ledger_id, Historic::new(&store)));
-    done.run(chain::from_store(&store, 0, size), replay, &progress::bar(size, "verifying"))?;
+    let from = done.verifier.size();
+    let reached = given.reached(given.seen(&done));
+    done.run(chain::from_store(&store, from, size), replay, &progress::bar(size, "verifying"), reached)?;
     if store.header(size).is_ok_and(|header| header.is_some()) {
         done.note(Some(size), "it stands behind the end of the ledger");
     }
@@ -160,110 +263,26 @@ async fn node(args: &SourceArgs, given: &Given) -> Result<Verification> {
     tokio::task::block_in_place(|| {
         let mut done = Verification::new(given.depth, given.pinned, given.threads);
         let genesis = verification::genesis(first, given.pinned);
+        done.ledger_id = genesis.as_ref().map(|(ledger_id, _)| *ledger_id);
         if let Some((_, key)) = &genesis {
             done.compare_with("the node", &note, key);
-            if let Some((from, note)) = &given.kept {
-                done.compare_with(from, note, key);
-            }
+            given.prepare(&mut done, key)?;
+        }
+        if given.unseal {
+            done.logins.opening(opened::by_node(source.clone()));
         }
         // As far as the node's own checkpoint; at least genesis, so that what is wrong with it is found.
         let size = done.checkpoints.first().map_or(1, |named| named.checkpoint.size);
         let replay = genesis.filter(|_| given.depth == Depth::Rules);
         let replay = replay.map(|(ledger_id, _)| Replay::new(ledger_id, Remembered::default()));
-        done.run(chain::from_node(source.clone(), 0, size), replay, &progress::bar(size, "verifying"))?;
+        let from = done.verifier.size();
+        let (bar, reached) = (progress::bar(size, "verifying"), given.reached(given.seen(&done)));
+        done.run(chain::from_node(source.clone(), from, size), replay, &bar, reached)?;
         if let Some(from) = done.doubtful_from().filter(|_| done.found.is_none()) {
             done.doubt(chain::from_node(source.clone(), from, size))?;
         }
         Ok(done)
     })
-}
-
-fn json(done: &Verification, pinned: Option<Digest>) {
-    let checkpoint = |named: &Named| serde_json::json!({ "from": named.from, "size": named.checkpoint.size, "root": named.checkpoint.root.to_string() });
-    output::json(&serde_json::json!({
-        "verified": done.found.is_none(),
-        "found": done.found,
-        "depth": done.depth,
-        "origin": done.verifier.log_key().map(|key| key.origin.clone()),
-        "ledger_id": done.verifier.ledger_id().map(|id| id.to_string()),
-        "ledger_id_pinned": pinned.is_some(),
-        "checked": done.summary(),
-        "head_link": done.verifier.link().to_string(),
-        "root": done.verifier.root().to_string(),
-        "checkpoints": done.agreed.iter().map(checkpoint).collect::<Vec<_>>(),
-        "in_doubt": done.in_doubt,
-        "routed_again": done.routed,
-        "routing_findings": done.routing,
-        "seconds": done.took().as_secs_f64(),
-    }));
-}
-
-fn text(done: &Verification, pinned: Option<Digest>) {
-    let summary = done.summary();
-    let seconds = done.took().as_secs_f64().max(1e-6);
-    match &done.found {
-        None => say!("{} {} entries, from genesis on.", coloured("32", "The ledger holds:"), summary.entries),
-        Some(found) => {
-            let entry = found.seq.map(|seq| format!("entry {seq}: ")).unwrap_or_default();
-            say!("{} {entry}{}", coloured("31", "The ledger does not hold:"), found.what);
-            say!(
-                "Before that, {} entries were found good.",
-                summary.entries.min(found.seq.unwrap_or(u64::MAX))
-            );
-        }
-    }
-    if let Some((id, key)) = done.verifier.ledger_id().zip(done.verifier.log_key()) {
-        let known = if pinned.is_some() { "as expected" } else { "compare it with the one you know" };
-        say!("  ledger       {}, ledger_id {id} ({known})", key.origin);
-    }
-    let mb = summary.record_bytes as f64 / 1e6;
-    say!(
-        "  records      {mb:.2} MB in {seconds:.2} s: {:.1} MB/s, {:.0} entries/s",
-        mb / seconds,
-        summary.entries as f64 / seconds
-    );
-    match done.depth {
-        Depth::Hashes => say!("  signatures   not checked (--depth hashes)"),
-        _ => say!("  signatures   {} good", summary.signatures),
-    }
-    let [accepted, duplicate, refused, malformed] = summary.outcomes;
-    let derived = if done.depth == Depth::Rules { ", each derived again by the rules" } else { "" };
-    say!(
-        "  outcomes     {accepted} accepted, {duplicate} duplicate, {refused} refused, {malformed} malformed{derived}"
-    );
-    if done.routed > 0 {
-        say!("  routing      {} promotions routed again by the policy then in force", done.routed);
-    }
-    for found in done.routing.iter().take(IN_DOUBT_SHOWN) {
-        let entry = found.seq.map(|seq| format!("entry {seq}: ")).unwrap_or_default();
-        say!("  {} {entry}{}", coloured("31", "routing finding:"), found.what);
-    }
-    for named in &done.agreed {
-        let checkpoint = &named.checkpoint;
-        say!(
-            "  checkpoint   from {}: size {}, root {}, signed by the log key of genesis",
-            named.from,
-            checkpoint.size,
-            checkpoint.root
-        );
-    }
-    if done.agreed.is_empty() && done.found.is_none() {
-        say!("  checkpoint   none was there: nothing says that this is the end; give one with --checkpoint");
-    }
-    say!("  head link    {}", done.verifier.link());
-    for (key, since) in &summary.compromised {
-        let listed = done.in_doubt.iter().filter(|entry| entry.key_id == key.to_string());
-        say!(
-            "  {} the key {key} was in wrong hands from entry {since} on; since then it signed:",
-            coloured("33", "in doubt")
-        );
-        for entry in listed.clone().take(IN_DOUBT_SHOWN) {
-            say!("               entry {}: {}, {}", entry.seq, entry.kind, entry.outcome);
-        }
-        if let Some(more) = listed.count().checked_sub(IN_DOUBT_SHOWN).filter(|more| *more > 0) {
-            say!("               and {more} more (all with --format json)");
-        }
-    }
 }
 
 #[cfg(test)]

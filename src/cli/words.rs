@@ -1,11 +1,8 @@
-//! Outcomes, reasons, people and sizes in words.
+//! Outcomes and reasons in words.
 
-use std::collections::BTreeMap;
+use crate::event::{Header, Outcome, Reason};
 
-use crate::event::{
-    Header, Outcome, Reason, canonical,
-    proto::{Opened, PersonRef, SealedClaims},
-};
+pub use crate::page::{people::People, words::bytes};
 
 /// What the ledger decided, in words.
 pub fn outcome(header: &Header) -> String {
@@ -34,7 +31,7 @@ pub const fn reason(reason: Reason) -> &'static str {
         Reason::Conflict => "this promotion is recorded already, with other content",
         Reason::Fork => "it was made on a chain that is not this one",
         Reason::Stale => "it was made too long ago",
-        Reason::Precondition => "the slot had changed since it was checked",
+        Reason::Precondition => "what it relied on had changed since it was checked",
         Reason::IdempotencyKey => "its idempotency key is not the one that its content gives",
         Reason::Genesis => "a ledger is opened once",
         Reason::Statement => {
@@ -43,57 +40,7 @@ pub const fn reason(reason: Reason) -> &'static str {
         Reason::Quorum => "too few administrators signed it",
         Reason::AdminSeq => "the administrators' statement is not the next one",
         Reason::AdminAct => "what the administrators ask for does not fit the ledger's state",
-        Reason::Incomplete => "one of the six fields is missing or does not agree with the others",
-        Reason::Target => "the promotion that it is about cannot be chosen for this",
-    }
-}
-
-/// People of an event: by pseudonym, or by name where the sealed items were opened.
-pub struct People(Option<BTreeMap<Vec<u8>, Option<SealedClaims>>>);
-
-impl People {
-    /// From the opened items; `None` if opening them was not asked for.
-    pub fn new(opened: Option<&[Opened]>) -> Self {
-        let one = |item: &Opened| {
-            let claims = (!item.erased).then(|| canonical::decode_exact(&item.claims)).flatten();
-            (item.subject_id.clone(), claims)
-        };
-        Self(opened.map(|items| items.iter().map(one).collect()))
-    }
-
-    /// A person in words.
-    pub fn name(&self, person: Option<&PersonRef>) -> String {
-        let Some(person) = person else { return "nobody".into() };
-        let short: String = hex::encode(&person.subject_id).chars().take(12).collect();
-        match self.0.as_ref().map(|people| people.get(&person.subject_id)) {
-            None => format!("person {short} of {} (sealed)", person.issuer),
-            Some(None | Some(None)) => format!("person {short} of {} (erased)", person.issuer),
-            Some(Some(Some(claims))) if claims.name.is_empty() => {
-                format!("{} of {}", claims.subject, person.issuer)
-            }
-            Some(Some(Some(claims))) => format!("{} ({} of {})", claims.name, claims.subject, person.issuer),
-        }
-    }
-
-    /// What a person wrote at a path, where it was opened.
-    pub fn statements(&self, prefix: &str) -> Vec<(String, String)> {
-        let all = self.0.iter().flat_map(BTreeMap::values).flatten().flat_map(|claims| &claims.statements);
-        let under = all.filter(|statement| statement.path.starts_with(prefix));
-        under.map(|s| (s.path.trim_start_matches(prefix).to_owned(), s.text.clone())).collect()
-    }
-
-    /// All groups of a person, where they were opened.
-    pub fn groups(&self, person: Option<&PersonRef>) -> Option<&[String]> {
-        let claims = self.0.as_ref()?.get(&person?.subject_id)?.as_ref()?;
-        Some(&claims.groups)
-    }
-}
-
-/// Bytes, as people read them.
-pub fn bytes(length: u64) -> String {
-    match length {
-        0..10_000 => format!("{length} bytes"),
-        10_000..10_000_000 => format!("{:.0} kB", length as f64 / 1e3),
-        _ => format!("{:.1} MB", length as f64 / 1e6),
+        Reason::Incomplete => "something that its kind needs is missing or does not agree with the rest",
+        Reason::Target => "the entry that it is about cannot be chosen for this",
     }
 }

@@ -57,11 +57,49 @@ fn approval_rules(
     request: &ApprovalRequest,
     recorded_at: Micros,
 ) {
+    identity_rules(p, &at, approval, recorded_at);
+    let asked_first = approval.decided_at >= request.asked_at;
+    p.require(asked_first, format_args!("{at}.decided_at"), "lies before approval_request.asked_at");
+    let automated = !approval.standing_policy.is_empty();
+    if automated {
+        p.add_some(format_args!("{at}.standing_policy"), name_problem(&approval.standing_policy));
+        person(p, format_args!("{at}.accountable"), approval.accountable.as_ref());
+    } else {
+        p.require(
+            approval.accountable.is_none(),
+            format_args!("{at}.accountable"),
+            "belongs to an automated approval; name its standing policy, or leave it out",
+        );
+    }
+    if let Some(decided) = &approval.decided {
+        sha256_rule(p, format_args!("{at}.decided.event_digest"), &decided.event_digest);
+        p.require(
+            !automated,
+            format_args!("{at}.decided"),
+            "names a decision, but this approval is automated",
+        );
+    }
+    let questions = request.form.as_ref().map_or(&[][..], |form| &form.questions);
+    // The questions are put to people.
+    for question in questions.iter().filter(|question| question.required && !automated) {
+        let answered = approval.answered.contains(&question.id);
+        p.require(
+            answered,
+            format_args!("{at}.answers"),
+            format_args!("the required question {:?} is not answered", question.id),
+        );
+    }
+    for id in &approval.answered {
+        let known = questions.iter().any(|question| question.id == *id);
+        p.require(known, format_args!("{at}.answers"), format_args!("{id:?} is not a question of the form"));
+    }
+}
+
+/// Rules of who somebody is, by a login: in the approval of a promotion, and in every decision of a review.
+pub(super) fn identity_rules(p: &mut Problems, at: impl Display, approval: &Approval, recorded_at: Micros) {
     person(p, format_args!("{at}.approver"), approval.approver.as_ref());
     past(p, format_args!("{at}.decided_at"), approval.decided_at, recorded_at);
     past(p, format_args!("{at}.auth_time"), approval.auth_time, recorded_at);
-    let asked_first = approval.decided_at >= request.asked_at;
-    p.require(asked_first, format_args!("{at}.decided_at"), "lies before approval_request.asked_at");
     let login_first = approval.auth_time <= approval.decided_at.saturating_add(CLOCK_SKEW_MAX);
     p.require(login_first, format_args!("{at}.auth_time"), "lies after decided_at");
     p.add_some(format_args!("{at}.acr"), name_problem(&approval.acr));
@@ -79,29 +117,4 @@ fn approval_rules(
         "is false: the identity provider left groups out, so membership is not proven",
     );
     sha256_rule(p, format_args!("{at}.assertion_sha256"), &approval.assertion_sha256);
-    let automated = !approval.standing_policy.is_empty();
-    if automated {
-        p.add_some(format_args!("{at}.standing_policy"), name_problem(&approval.standing_policy));
-        person(p, format_args!("{at}.accountable"), approval.accountable.as_ref());
-    } else {
-        p.require(
-            approval.accountable.is_none(),
-            format_args!("{at}.accountable"),
-            "belongs to an automated approval; name its standing policy, or leave it out",
-        );
-    }
-    let questions = request.form.as_ref().map_or(&[][..], |form| &form.questions);
-    // The questions are put to people.
-    for question in questions.iter().filter(|question| question.required && !automated) {
-        let answered = approval.answered.contains(&question.id);
-        p.require(
-            answered,
-            format_args!("{at}.answers"),
-            format_args!("the required question {:?} is not answered", question.id),
-        );
-    }
-    for id in &approval.answered {
-        let known = questions.iter().any(|question| question.id == *id);
-        p.require(known, format_args!("{at}.answers"), format_args!("{id:?} is not a question of the form"));
-    }
 }

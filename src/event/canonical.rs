@@ -64,13 +64,32 @@ pub fn kind_of(event: &Event) -> Kind {
         Event::KeyAdded(_) => Kind::KeyAdded,
         Event::KeyRetired(_) => Kind::KeyRetired,
         Event::KeyCompromised(_) => Kind::KeyCompromised,
+        Event::IssuerListed(_) => Kind::IssuerListed,
+        Event::IssuerKeys(_) => Kind::IssuerKeys,
         Event::PolicyActivated(_) => Kind::PolicyActivated,
+        Event::GateModeSet(_) => Kind::GateModeSet,
         Event::ClockReset(_) => Kind::ClockReset,
+        Event::ReviewSealed(_) => Kind::ReviewSealed,
+        Event::Approved(_) => Kind::Approved,
+        Event::Declined(_) => Kind::Declined,
+        Event::ChangesRequested(_) => Kind::ChangesRequested,
+        Event::ReviewClosed(_) => Kind::ReviewClosed,
+        Event::Delegated(_) => Kind::Delegated,
+        Event::ConditionClosed(_) => Kind::ConditionClosed,
         Event::Promoted(_) => Kind::Promoted,
         Event::RolledBack(_) => Kind::RolledBack,
         Event::Revoked(_) => Kind::Revoked,
         Event::Retired(_) => Kind::Retired,
+        Event::BreakGlass(_) => Kind::BreakGlass,
+        Event::Undocumented(_) => Kind::Undocumented,
         Event::AttemptRefused(_) => Kind::AttemptRefused,
+        Event::EvidenceFinding(_) => Kind::EvidenceFinding,
+        Event::StoreProbed(_) => Kind::StoreProbed,
+        Event::Tainted(_) => Kind::Tainted,
+        Event::LegalHoldSet(_) => Kind::LegalHoldSet,
+        Event::LegalHoldReleased(_) => Kind::LegalHoldReleased,
+        Event::KeyShredded(_) => Kind::KeyShredded,
+        Event::RegistryFinding(_) => Kind::RegistryFinding,
     }
 }
 
@@ -81,7 +100,9 @@ pub fn admin_event(kind: Kind, act: AdminAct) -> Option<Event> {
         Kind::KeyAdded => Event::KeyAdded(act),
         Kind::KeyRetired => Event::KeyRetired(act),
         Kind::KeyCompromised => Event::KeyCompromised(act),
+        Kind::IssuerListed => Event::IssuerListed(act),
         Kind::PolicyActivated => Event::PolicyActivated(act),
+        Kind::GateModeSet => Event::GateModeSet(act),
         Kind::ClockReset => Event::ClockReset(act),
         _ => return None,
     })
@@ -94,7 +115,9 @@ pub fn admin_act(event: &Event) -> Option<&AdminAct> {
         | Event::KeyAdded(act)
         | Event::KeyRetired(act)
         | Event::KeyCompromised(act)
+        | Event::IssuerListed(act)
         | Event::PolicyActivated(act)
+        | Event::GateModeSet(act)
         | Event::ClockReset(act) => Some(act),
         _ => None,
     }
@@ -107,7 +130,9 @@ pub(super) fn admin_act_mut(event: &mut Event) -> Option<&mut AdminAct> {
         | Event::KeyAdded(act)
         | Event::KeyRetired(act)
         | Event::KeyCompromised(act)
+        | Event::IssuerListed(act)
         | Event::PolicyActivated(act)
+        | Event::GateModeSet(act)
         | Event::ClockReset(act) => Some(act),
         _ => None,
     }
@@ -120,7 +145,7 @@ fn reserved_kind(body: &[u8]) -> bool {
     while !rest.is_empty() {
         let Ok((number, wire)) = decode_key(&mut rest) else { return false };
         let kind = number.checked_sub(16).and_then(|n| u8::try_from(n).ok()).and_then(Kind::from_number);
-        let known = matches!(number, 17..=21 | 24 | 26 | 34..=37 | 40);
+        let known = matches!(number, 17..=47);
         if kind.is_some() && !known && wire == WireType::LengthDelimited {
             return true;
         }

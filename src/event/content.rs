@@ -8,7 +8,7 @@ use prost::Message;
 use super::{
     canonical, digest,
     model::Digest,
-    proto::{Body, EvidenceRef, Promoted, body::Event},
+    proto::{Approval, Artefact, Body, EvidenceRef, LockProof, Promoted, ReviewSealed, Routing, body::Event},
 };
 
 /// Digest of a body's content.
@@ -16,11 +16,79 @@ pub fn content_digest(body: &Body) -> Digest {
     digest::content(&content(body).encode_to_vec())
 }
 
+/// The same for a body that may be changed meanwhile: what is no content is set aside and put back, and nothing is copied.
+/// For the front door, which needs it for every promotion.
+pub fn content_digest_in_place(body: &mut Body) -> Digest {
+    let Some(Event::Promoted(promoted)) = &mut body.event else { return content_digest(body) };
+    let aside = Aside::take(promoted);
+    let content = Body {
+        idempotency_key: std::mem::take(&mut body.idempotency_key),
+        event: body.event.take(),
+        ..Body::default()
+    };
+    let digest = digest::content(&content.encode_to_vec());
+    (body.idempotency_key, body.event) = (content.idempotency_key, content.event);
+    if let Some(Event::Promoted(promoted)) = &mut body.event {
+        aside.put_back(promoted);
+    }
+    digest
+}
+
+/// What a promotion holds that is no content, in the order of its approvals and of [`evidence_mut`].
+struct Aside {
+    routing: Option<Routing>,
+    logins: Vec<(Vec<u8>, String, u64)>,
+    locks: Vec<Option<LockProof>>,
+}
+
+impl Aside {
+    fn take(promoted: &mut Promoted) -> Self {
+        let login = |approval: &mut Approval| {
+            let auth_time = std::mem::take(&mut approval.auth_time);
+            (
+                std::mem::take(&mut approval.assertion_sha256),
+                std::mem::take(&mut approval.verified_by),
+                auth_time,
+            )
+        };
+        Self {
+            routing: promoted.routing.take(),
+            logins: promoted.approvals.iter_mut().map(login).collect(),
+            locks: evidence_mut(promoted).into_iter().map(|evidence| evidence.lock.take()).collect(),
+        }
+    }
+
+    fn put_back(self, promoted: &mut Promoted) {
+        promoted.routing = self.routing;
+        for (approval, login) in promoted.approvals.iter_mut().zip(self.logins) {
+            (approval.assertion_sha256, approval.verified_by, approval.auth_time) = login;
+        }
+        for (evidence, lock) in evidence_mut(promoted).into_iter().zip(self.locks) {
+            evidence.lock = lock;
+        }
+    }
+}
+
 /// The body with everything cleared that is not content.
 pub fn content(body: &Body) -> Body {
     let mut event = body.event.clone();
     match &mut event {
         Some(Event::Promoted(promoted)) => clear(promoted),
+        Some(Event::BreakGlass(e)) => {
+            e.assertion_sha256.clear();
+            e.verified_by.clear();
+            e.auth_time = 0;
+        }
+        Some(Event::ReviewSealed(sealed)) => clear_review(sealed),
+        Some(Event::Approved(e) | Event::Declined(e) | Event::ChangesRequested(e)) => {
+            e.decider.iter_mut().for_each(|decider| {
+                clear_login(decider);
+                decider.decided_at = 0;
+            });
+        }
+        Some(Event::ConditionClosed(closed)) => {
+            closed.evidence.iter_mut().for_each(|evidence| evidence.lock = None);
+        }
         Some(event) => {
             // One statement is one decision, whoever's signatures were collected for it.
             if let Some(act) = canonical::admin_act_mut(event) {
@@ -34,14 +102,36 @@ pub fn content(body: &Body) -> Body {
 
 fn clear(promoted: &mut Promoted) {
     promoted.routing = None;
-    for approval in &mut promoted.approvals {
-        approval.assertion_sha256.clear();
-        approval.verified_by.clear();
-        approval.auth_time = 0;
-    }
+    promoted.approvals.iter_mut().for_each(clear_login);
     for evidence in evidence_mut(promoted) {
         evidence.lock = None;
     }
+}
+
+fn clear_login(approval: &mut Approval) {
+    approval.assertion_sha256.clear();
+    approval.verified_by.clear();
+    approval.auth_time = 0;
+}
+
+/// What the server derives is no content: the page, who must approve, open conditions, words, and until when.
+fn clear_review(sealed: &mut ReviewSealed) {
+    sealed.package.iter_mut().for_each(clear);
+    sealed.screen = None;
+    sealed.required.clear();
+    sealed.conditions.clear();
+    sealed.words.clear();
+    sealed.expires_at = 0;
+    sealed.on_incumbent_change = 0;
+}
+
+/// Digest of what a review and its promotion share: the six fields without approvals, review, route and lock proofs.
+pub fn package_digest(promoted: &Promoted) -> Digest {
+    let mut package = promoted.clone();
+    package.approvals.clear();
+    package.review = None;
+    clear(&mut package);
+    digest::content(&package.encode_to_vec())
 }
 
 /// Every evidence reference of a promotion, with its field path.
@@ -60,6 +150,7 @@ pub fn evidence(promoted: &Promoted) -> Vec<(String, &EvidenceRef)> {
         ("dataset.copy", dataset.and_then(|d| d.copy.as_ref())),
         ("profile", promoted.profile.as_ref()),
         ("profile_attestation", promoted.profile_attestation.as_ref()),
+        ("review.screen", promoted.review.as_ref().and_then(|review| review.screen.as_ref())),
     ];
     for (path, reference) in single {
         found.extend(reference.map(|reference| (path.to_owned(), reference)));
@@ -71,6 +162,33 @@ pub fn evidence(promoted: &Promoted) -> Vec<(String, &EvidenceRef)> {
         );
     }
     found
+}
+
+/// Every evidence reference of an event of any kind, with its field path.
+pub fn references(event: &Event) -> Vec<(String, EvidenceRef)> {
+    let owned = |(path, reference): (String, &EvidenceRef)| (path, reference.clone());
+    match event {
+        Event::Promoted(promoted) => evidence(promoted).into_iter().map(owned).collect(),
+        Event::ReviewSealed(sealed) => {
+            let package = sealed.package.iter().flat_map(evidence).map(owned);
+            let package = package.map(|(path, reference)| (format!("package.{path}"), reference));
+            let screen = sealed.screen.iter().map(|screen| ("screen".to_owned(), screen.clone()));
+            package.chain(screen).chain(renditions(sealed)).collect()
+        }
+        Event::ConditionClosed(closed) => {
+            closed.evidence.iter().map(|evidence| ("evidence".to_owned(), evidence.clone())).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Static renditions that a review shows: evidence without a proof of its own.
+fn renditions(sealed: &ReviewSealed) -> impl Iterator<Item = (String, EvidenceRef)> {
+    let shown = sealed.artefacts.iter().enumerate().filter(|(_, artefact)| !artefact.renders.is_empty());
+    shown.map(|(i, artefact)| {
+        let Artefact { sha256, length, media_type, .. } = artefact.clone();
+        (format!("artefacts[{i}]"), EvidenceRef { sha256, length, media_type, ..EvidenceRef::default() })
+    })
 }
 
 /// Every evidence reference of a promotion, to be filled in.
@@ -89,6 +207,7 @@ pub fn evidence_mut(promoted: &mut Promoted) -> Vec<&mut EvidenceRef> {
     }
     found.extend(promoted.profile.as_mut());
     found.extend(promoted.profile_attestation.as_mut());
+    found.extend(promoted.review.as_mut().and_then(|review| review.screen.as_mut()));
     for explanation in &mut promoted.explanations {
         found.extend(explanation.content.as_mut());
         found.extend(explanation.sample_manifest.as_mut());

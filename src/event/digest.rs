@@ -1,5 +1,7 @@
 //! Every hash in the project, with its domain separation. No other file names a tag or a context string.
 
+use std::sync::LazyLock;
+
 use ed25519_dalek::VerifyingKey;
 use sha2::{Digest as _, Sha256};
 
@@ -14,6 +16,8 @@ pub const TAG_RECORD_SIGNATURE: &[u8] = b"promotion-ledger v1 record signature\0
 pub const TAG_ADMIN_STATEMENT: &[u8] = b"promotion-ledger v1 admin statement\0";
 /// Associated data of a sealed item starts with this.
 pub const TAG_SEAL: &[u8] = b"promotion-ledger v1 seal\0";
+/// Evidence that is sealed for one person starts with this.
+pub const TAG_SEALED_EVIDENCE: &[u8] = b"promotion-ledger v1 sealed evidence\0";
 
 const TAG_KEY_ID: &[u8] = b"promotion-ledger v1 key id\0";
 const TAG_PROMOTION_KEY: &[u8] = b"promotion-ledger v1 promotion key\0";
@@ -22,8 +26,15 @@ const TAG_CONTENT: &[u8] = b"promotion-ledger v1 content\0";
 const TAG_SLOT: &[u8] = b"promotion-ledger v1 slot\0";
 const TAG_SUBJECT: &[u8] = b"promotion-ledger v1 subject\0";
 const TAG_COMMITMENT: &[u8] = b"promotion-ledger v1 commitment\0";
-const CONTEXT_RECORD: &str = "promotion-ledger v1 record";
-const CONTEXT_LINK: &str = "promotion-ledger v1 link";
+const TAG_DECISION_STATEMENT: &[u8] = b"promotion-ledger v1 decision statement\0";
+const TAG_DECISION_NONCE: &[u8] = b"promotion-ledger v1 decision nonce\0";
+const TAG_DECISION_ANSWERS: &[u8] = b"promotion-ledger v1 decision answers\0";
+const TAG_AUDIT_SAMPLE: &[u8] = b"promotion-ledger v1 audit sample\0";
+// Deriving a key hashes its context, so it is done once.
+static RECORD: LazyLock<blake3::Hasher> =
+    LazyLock::new(|| blake3::Hasher::new_derive_key("promotion-ledger v1 record"));
+static LINK: LazyLock<blake3::Hasher> =
+    LazyLock::new(|| blake3::Hasher::new_derive_key("promotion-ledger v1 link"));
 
 /// SHA-256 of bytes, untagged: evidence, artefacts, event bodies. Comparable with sha256sum.
 pub fn sha256(bytes: &[u8]) -> Digest {
@@ -42,16 +53,12 @@ fn tagged<'a>(tag: &[u8], parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
 
 /// BLAKE3 derive_key over a topic value.
 pub fn record_digest(value: &[u8]) -> Digest {
-    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT_RECORD);
-    hasher.update(value);
-    Digest(*hasher.finalize().as_bytes())
+    Digest(*RECORD.clone().update(value).finalize().as_bytes())
 }
 
 /// BLAKE3 derive_key over an encoded header: what the next entry's `prev_link` holds.
 pub fn link(header: &[u8; super::header::HEADER_LEN]) -> Digest {
-    let mut hasher = blake3::Hasher::new_derive_key(CONTEXT_LINK);
-    hasher.update(header);
-    Digest(*hasher.finalize().as_bytes())
+    Digest(*LINK.clone().update(header).finalize().as_bytes())
 }
 
 /// Names a signing key.
@@ -89,6 +96,23 @@ pub fn promotion_key(
     tagged(TAG_PROMOTION_KEY, slot.iter().map(Vec::as_slice).chain(rest))
 }
 
+/// The promotion key of what a caller states. Calls are no part of the verify-only build.
+#[cfg(feature = "node")]
+pub fn draft_key(draft: &super::proto::PromotionDraft) -> Digest {
+    let slot = draft.slot.clone().unwrap_or_default();
+    let model = draft.model_version.clone().unwrap_or_default();
+    let request = draft.approval_request.as_ref();
+    let (system, id) = request.map_or(("", ""), |request| (&request.system, &request.id));
+    promotion_key(&slot, &model.artifact_sha256, &model.registry_uri, &model.version, system, id)
+}
+
+/// The nonce of a login that commits to something: its digest, base64url. Inside a promotion that is the promotion key, in
+/// a review the [`decision_nonce`].
+pub fn login_nonce(committed: &Digest) -> String {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+    BASE64_URL_SAFE_NO_PAD.encode(committed.0)
+}
+
 /// The idempotency key of every other call.
 pub fn request_key(kind: super::model::Kind, principal: &[u8], request_id: &[u8]) -> Digest {
     tagged(TAG_REQUEST_KEY, [&[kind.number()][..], principal, request_id])
@@ -107,4 +131,25 @@ pub fn subject_id(salt: &[u8; 32], issuer: &str, subject: &str) -> Digest {
 /// Commitment to the plaintext of a sealed item, which carries its own blind.
 pub fn commitment(plaintext: &[u8]) -> Digest {
     Digest(Sha256::new_with_prefix(TAG_COMMITMENT).chain_update(plaintext).finalize().into())
+}
+
+/// Place of a promotion in an auditor's sample: the smallest are drawn. `tree` is root and size of a checkpoint that was
+/// made after the period; `cosignature` a witness's, or empty.
+pub fn audit_sample(tree: (&Digest, u64), period: (u64, u64), cosignature: &[u8], seq: u64) -> Digest {
+    let numbers = [tree.1, period.0, period.1, seq].map(u64::to_be_bytes);
+    let parts = [&tree.0.0[..], cosignature].into_iter().chain(numbers.iter().map(|number| &number[..]));
+    tagged(TAG_AUDIT_SAMPLE, parts)
+}
+
+/// Commitment to the canonical DecisionAnswers, which carry their own blind.
+pub fn decision_answers(canonical: &[u8]) -> Digest {
+    Digest(Sha256::new_with_prefix(TAG_DECISION_ANSWERS).chain_update(canonical).finalize().into())
+}
+
+/// What a login commits to: 32 bytes whose base64url is the nonce of the assertion. `statement` is the canonical
+/// DecisionStatement, `salt` 32 bytes of the session that froze it.
+pub fn decision_nonce(statement: &[u8], salt: &[u8]) -> Digest {
+    let statement = Sha256::new_with_prefix(TAG_DECISION_STATEMENT).chain_update(statement).finalize();
+    let hasher = Sha256::new_with_prefix(TAG_DECISION_NONCE);
+    Digest(hasher.chain_update(statement).chain_update(salt).finalize().into())
 }

@@ -6,12 +6,17 @@
 mod approvals;
 pub mod canonical;
 pub mod content;
+pub mod custody;
 pub mod digest;
+pub mod gate;
 pub mod header;
+pub mod issuer;
 pub mod json;
 pub mod model;
 mod problem;
 pub mod promotion;
+pub mod quorum;
+pub mod review;
 pub mod text;
 
 #[doc = include_str!("FORMAT.md")]

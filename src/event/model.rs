@@ -89,29 +89,29 @@ pinned! {
         KeyRetired = 4 => "key_retired",
         /// A key was stolen; what it signed since is flagged.
         KeyCompromised = 5 => "key_compromised",
-        /// Reserved.
+        /// Whose logins may decide.
         IssuerListed = 6 => "issuer_listed",
-        /// Reserved.
+        /// A key with which logins were verified.
         IssuerKeys = 7 => "issuer_keys",
-        /// Reserved.
+        /// This policy routes from now on.
         PolicyActivated = 8 => "policy_activated",
-        /// Reserved.
+        /// How strict gates are for some targets.
         GateModeSet = 9 => "gate_mode_set",
         /// Dates of a range are corrected.
         ClockReset = 10 => "clock_reset",
-        /// Reserved.
+        /// What is put before the approvers.
         ReviewSealed = 11 => "review_sealed",
-        /// Reserved.
+        /// A person approves in a review.
         Approved = 12 => "approved",
-        /// Reserved.
+        /// A person declines in a review.
         Declined = 13 => "declined",
-        /// Reserved.
+        /// A person asks for changes in a review.
         ChangesRequested = 14 => "changes_requested",
-        /// Reserved.
+        /// A review ends without a promotion.
         ReviewClosed = 15 => "review_closed",
-        /// Reserved.
+        /// A person lets another decide.
         Delegated = 16 => "delegated",
-        /// Reserved.
+        /// A condition of an approval is met.
         ConditionClosed = 17 => "condition_closed",
         /// A model version becomes current in its slot.
         Promoted = 18 => "promoted",
@@ -121,25 +121,25 @@ pinned! {
         Revoked = 20 => "revoked",
         /// The current promotion is taken out of service.
         Retired = 21 => "retired",
-        /// Reserved.
+        /// An artefact may run in a slot for a while, without a promotion.
         BreakGlass = 22 => "break_glass",
-        /// Reserved: in production before the ledger.
+        /// In production before the ledger.
         Undocumented = 23 => "undocumented",
-        /// Reserved.
+        /// A whole request that the policy refused.
         AttemptRefused = 24 => "attempt_refused",
-        /// Reserved.
+        /// Evidence is gone, changed or not locked as it was.
         EvidenceFinding = 25 => "evidence_finding",
-        /// Reserved.
+        /// A node tried to break its own evidence store.
         StoreProbed = 26 => "store_probed",
-        /// Reserved.
+        /// Evidence must not be relied on any more.
         Tainted = 27 => "tainted",
-        /// Reserved.
+        /// Personal data must be kept.
         LegalHoldSet = 28 => "legal_hold_set",
-        /// Reserved.
+        /// It need no longer be kept.
         LegalHoldReleased = 29 => "legal_hold_released",
-        /// Reserved.
+        /// A person's subject record is destroyed.
         KeyShredded = 30 => "key_shredded",
-        /// Reserved.
+        /// The model registry is not as promotions left it.
         RegistryFinding = 31 => "registry_finding",
         /// Reserved.
         AuditFinding = 32 => "audit_finding",

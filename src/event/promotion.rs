@@ -35,39 +35,54 @@ pub fn promotion_key(promoted: &Promoted) -> Digest {
 /// Everything that is wrong with a promotion recorded at a time. Empty: all six fields are there and agree.
 pub fn problems(promoted: &Promoted, recorded_at: Micros) -> Vec<Problem> {
     let mut p = Problems::default();
+    package_rules(&mut p, promoted, recorded_at);
+    approvals::rules(&mut p, promoted, recorded_at);
+    if let Some(review) = &promoted.review {
+        sha256_rule(&mut p, "review.event_digest", &review.event_digest);
+        evidence(&mut p, "review.screen", review.screen.as_ref());
+    }
+    p.into_sorted()
+}
+
+/// Everything that is wrong with what is put before the approvers: a promotion without approvals and review.
+pub(super) fn package_problems(p: &mut Problems, package: &Promoted, recorded_at: Micros) {
+    package_rules(p, package, recorded_at);
+    p.require(package.approvals.is_empty(), "approvals", "stand in a package that nobody has seen yet");
+    p.require(package.review.is_none(), "review", "stands in its own package");
+}
+
+fn package_rules(p: &mut Problems, promoted: &Promoted, recorded_at: Micros) {
     let (no_model, no_dataset) = (ModelVersion::default(), Dataset::default());
     let model = promoted.model_version.as_ref().unwrap_or(&no_model);
     let dataset = promoted.dataset.as_ref().unwrap_or(&no_dataset);
     match &promoted.slot {
-        Some(slot) => slot_rules(&mut p, "slot", slot),
+        Some(slot) => slot_rules(p, "slot", slot),
         None => p.add("slot", "is missing; say for which model, environment, region and role this is"),
     }
     match &promoted.model_version {
-        Some(model) => model_version(&mut p, model),
+        Some(model) => model_version(p, model),
         None => p.add("model_version", "is missing; a promotion needs all six fields"),
     }
     match &promoted.challenger_comparison {
-        Some(comparison) => challenger_comparison(&mut p, comparison, model, dataset),
+        Some(comparison) => challenger_comparison(p, comparison, model, dataset),
         None => p.add("challenger_comparison", "is missing; a promotion needs all six fields"),
     }
     match &promoted.approval_request {
-        Some(request) => approval_request(&mut p, request, recorded_at),
+        Some(request) => approval_request(p, request, recorded_at),
         None => p.add("approval_request", "is missing; a promotion needs all six fields"),
     }
-    approvals::rules(&mut p, promoted, recorded_at);
-    explanations(&mut p, &promoted.explanations, model, dataset);
+    explanations(p, &promoted.explanations, model, dataset);
     match &promoted.dataset {
-        Some(dataset) => dataset_rules(&mut p, dataset),
+        Some(dataset) => dataset_rules(p, dataset),
         None => p.add("dataset", "is missing; a promotion needs all six fields"),
     }
-    evidence(&mut p, "profile", promoted.profile.as_ref());
+    evidence(p, "profile", promoted.profile.as_ref());
     if let Some(profile) = &promoted.profile {
         p.require(profile.length <= PROFILE_LEN_MAX, "profile.length", "a model profile has 8 MiB or less");
     }
     if promoted.profile_attestation.is_some() {
-        evidence(&mut p, "profile_attestation", promoted.profile_attestation.as_ref());
+        evidence(p, "profile_attestation", promoted.profile_attestation.as_ref());
     }
-    p.into_sorted()
 }
 
 /// Rules of a slot's names.
@@ -93,6 +108,9 @@ pub fn actor_is_whole(actor: Option<&PersonRef>, request_id: &str) -> bool {
 pub fn slot_of(event: &Event) -> Option<&Slot> {
     match event {
         Event::AttemptRefused(e) => e.slot.as_ref(),
+        Event::BreakGlass(e) => e.slot.as_ref(),
+        Event::ReviewSealed(e) => e.package.as_ref().and_then(|package| package.slot.as_ref()),
+        Event::ConditionClosed(e) => e.slot.as_ref(),
         event => slot_changed_by(event),
     }
 }
@@ -104,8 +122,16 @@ pub fn slot_changed_by(event: &Event) -> Option<&Slot> {
         Event::RolledBack(e) => e.slot.as_ref(),
         Event::Revoked(e) => e.slot.as_ref(),
         Event::Retired(e) => e.slot.as_ref(),
+        Event::Undocumented(e) => e.slot.as_ref(),
         _ => None,
     }
+}
+
+/// The artefact that a promotion was compared with as the champion.
+pub fn champion(promoted: &Promoted) -> Option<&[u8]> {
+    let champion = i32::from(ComparatorRole::Champion);
+    let comparators = promoted.challenger_comparison.iter().flat_map(|comparison| &comparison.comparators);
+    comparators.filter(|it| it.role == champion).map(|it| it.artifact_sha256.as_slice()).next()
 }
 
 /// Whether people approved a promotion; otherwise services did, under a standing policy.
@@ -146,10 +172,22 @@ pub(super) fn list_rule(p: &mut Problems, field: impl Display, len: usize) {
     p.require(len <= LIST_LEN_MAX, field, format_args!("has {len} items; at most {LIST_LEN_MAX}"));
 }
 
-fn evidence(p: &mut Problems, path: impl Display, reference: Option<&EvidenceRef>) {
+pub(super) fn evidence(p: &mut Problems, path: impl Display, reference: Option<&EvidenceRef>) {
+    let in_clear = reference.is_none_or(|reference| reference.subject_id.is_empty());
+    p.require(
+        in_clear,
+        format_args!("{path}.subject_id"),
+        "is set; only explanations and their samples may be sealed for a person",
+    );
+    sealable_evidence(p, path, reference);
+}
+
+fn sealable_evidence(p: &mut Problems, path: impl Display, reference: Option<&EvidenceRef>) {
     let Some(reference) = reference else {
         return p.add(path, "is missing");
     };
+    let pseudonym = matches!(reference.subject_id.len(), 0 | 32);
+    p.require(pseudonym, format_args!("{path}.subject_id"), "is not a pseudonym of 32 bytes");
     p.add_some(format_args!("{path}.uri"), uri_problem(&reference.uri));
     sha256_rule(p, format_args!("{path}.sha256"), &reference.sha256);
     p.require(reference.length > 0, format_args!("{path}.length"), "is 0; evidence has bytes");
@@ -312,7 +350,7 @@ fn explanations(p: &mut Problems, explanations: &[Explanation], model: &ModelVer
         p.add_some(format_args!("{at}.kind"), name_problem(&explanation.kind));
         p.add_some(format_args!("{at}.tool"), name_problem(&explanation.tool));
         p.add_some(format_args!("{at}.tool_version"), name_problem(&explanation.tool_version));
-        evidence(p, format_args!("{at}.content"), explanation.content.as_ref());
+        sealable_evidence(p, format_args!("{at}.content"), explanation.content.as_ref());
         sha256_rule(p, format_args!("{at}.background_sha256"), &explanation.background_sha256);
         let own = explanation.explains == model.artifact_sha256;
         p.require(
@@ -322,7 +360,7 @@ fn explanations(p: &mut Problems, explanations: &[Explanation], model: &ModelVer
         );
         match &explanation.sample_manifest {
             Some(manifest) => {
-                evidence(p, format_args!("{at}.sample_manifest"), Some(manifest));
+                sealable_evidence(p, format_args!("{at}.sample_manifest"), Some(manifest));
                 sha256_rule(p, format_args!("{at}.computed_on"), &explanation.computed_on);
             }
             None => computed_on(p, format_args!("{at}.computed_on"), &explanation.computed_on, dataset),

@@ -31,6 +31,18 @@ fn invisible(c: char) -> bool {
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{061C}')
 }
 
+/// Characters that a reader would not see in text from elsewhere: what events never hold, and what is not refused
+/// there but hides as well (soft hyphen, fillers, tags, private use).
+pub fn unseen(c: char) -> bool {
+    invisible(c)
+        || matches!(
+            c,
+            '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+                | '\u{206A}'..='\u{206F}' | '\u{3164}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}'
+                | '\u{E000}'..='\u{F8FF}' | '\u{E0000}'..='\u{E0FFF}' | '\u{F0000}'..
+        )
+}
+
 /// What is wrong with free text; line breaks and tabs are fine.
 pub fn free_text_problem(text: &str) -> Option<String> {
     if text.trim().is_empty() {
@@ -58,20 +70,22 @@ pub fn uri_problem(text: &str) -> Option<String> {
     if !plain && text.chars().any(|c| c.is_whitespace() || invisible(c)) {
         return Some("contains white space or control characters".into());
     }
-    let Some((scheme, rest)) = text.split_once(':') else {
+    // Bytes, not characters: an event has some twenty URIs, and every delimiter is ASCII.
+    let Some(colon) = text.bytes().position(|b| b == b':') else {
         return Some("has no scheme; write it in full, for instance mlflow://registry.example.bank".into());
     };
-    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let (scheme, rest) = text.as_bytes().split_at(colon);
+    let rest = rest.get(1..).unwrap_or_default();
+    let valid = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     if !valid || rest.is_empty() {
         return Some(
             "has no valid scheme; write it in full, for instance mlflow://registry.example.bank".into(),
         );
     }
-    let authority = rest.strip_prefix("//").map(|rest| rest.split('/').next().unwrap_or(rest));
-    authority
-        .is_some_and(|authority| authority.contains('@'))
-        .then(|| "carries credentials or an alias before @; remove them".into())
+    let authority = rest.strip_prefix(b"//").unwrap_or_default();
+    let credentials = authority.iter().take_while(|b| **b != b'/').any(|b| *b == b'@');
+    credentials.then(|| "carries credentials or an alias before @; remove them".into())
 }
 
 /// What is wrong with a registry's URI: as [`uri_problem`], and it names no alias or stage, which can move.
@@ -93,7 +107,8 @@ pub fn registry_uri_problem(text: &str) -> Option<String> {
 /// What is wrong with a media type.
 pub fn media_type_problem(text: &str) -> Option<String> {
     let token = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b);
+        !part.is_empty() && part.bytes().all(known)
     };
     let essence = text.split(';').next().unwrap_or_default();
     let valid = text.len() <= 127
@@ -141,4 +156,10 @@ pub fn version_problem(version: &str) -> Option<String> {
     (alias || range || !concrete).then(|| {
         format!("{version:?} is a tag, alias, stage or range, which can move; give the concrete version id")
     })
+}
+/// A time in UTC, to the second, as RFC 3339.
+pub fn utc(micros: u64) -> String {
+    let time =
+        i64::try_from(micros / 1_000_000).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| format!("{micros} µs"), |time| time.to_string())
 }

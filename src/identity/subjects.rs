@@ -1,20 +1,13 @@
-//! Subject records: one small file for each person, without which that person's sealed data is noise.
+//! Subject records: one small object for each person, without which that person's sealed data is noise.
 //!
-//! A record is {salt, key}, wrapped by a key from `init`. It is created once, by put-if-absent, and durable
+//! A record is {salt, key, subject_id}, wrapped by a key from `init`. It is created once, by put-if-absent, and durable
 //! before its first use; destroying it erases the person from every event, and everything else still verifies.
 //!
-//! `<dir>/subjects/<HMAC(lookup key, issuer, subject)>` is the record; `<dir>/ids/<subject_id>` a hard link to it,
-//! by which auditors open sealed items. The associated data of the wrapping is the constant tag alone, so that
-//! both names open it.
+//! `subjects/<HMAC(lookup key, issuer, subject)>` is the record; `ids/<subject_id>` names it, for those who open sealed
+//! items and know nothing but the pseudonym. A person who comes again after an erasure gets a new record and another
+//! pseudonym.
 
-use std::{
-    collections::HashMap,
-    fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::{collections::HashMap, io, sync::Mutex};
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
@@ -33,7 +26,7 @@ use crate::event::{
 };
 
 const TAG_WRAP: &[u8] = b"promotion-ledger v1 subject record\0";
-const NONCE_LEN: usize = 24;
+pub(super) const NONCE_LEN: usize = 24;
 /// People whose records stay in memory.
 const CACHED_MAX: usize = 10_000;
 
@@ -45,9 +38,30 @@ pub struct StoreKeys {
     pub lookup: Zeroizing<[u8; 32]>,
 }
 
-/// The directory of subject records, shared by all nodes.
+/// Where subject records are; shared by all nodes of a ledger, and never locked: records must be destroyable.
+///
+/// Names are `<kind>/<64 hexadecimal digits>`. Blocking.
+pub trait RecordStore: Send + Sync {
+    /// What is there under a name.
+    ///
+    /// # Errors
+    /// Of the store. Retryable.
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+    /// Keeps bytes under a name unless there are some already. Durable when it returns.
+    ///
+    /// # Errors
+    /// Of the store. Retryable.
+    fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Removes what is there, for good; nothing there is fine. Durable when it returns.
+    ///
+    /// # Errors
+    /// Of the store. Retryable.
+    fn destroy(&self, name: &str) -> io::Result<()>;
+}
+
+/// The subject records of a ledger.
 pub struct Subjects {
-    dir: PathBuf,
+    store: Box<dyn RecordStore>,
     keys: StoreKeys,
     cache: Mutex<HashMap<(String, String), Subject>>,
 }
@@ -57,7 +71,7 @@ pub struct Subjects {
 pub struct Subject {
     /// Pseudonym in events.
     pub id: Digest,
-    key: Zeroizing<[u8; 32]>,
+    pub(super) key: Zeroizing<[u8; 32]>,
 }
 
 /// Why a record could not be had. Nothing is sealed without one.
@@ -85,29 +99,34 @@ fn random<const N: usize>() -> Result<[u8; N], Error> {
     Ok(bytes)
 }
 
-fn encrypt(key: &[u8; 32], nonce: &[u8; NONCE_LEN], plain: &[u8], aad: &[u8]) -> Vec<u8> {
+pub(super) fn encrypt(key: &[u8; 32], nonce: &[u8; NONCE_LEN], plain: &[u8], aad: &[u8]) -> Vec<u8> {
     let cipher = XChaCha20Poly1305::new(&(*key).into());
     cipher
         .encrypt(&(*nonce).into(), Payload { msg: plain, aad })
         .expect("the plaintext is far below the cipher's limit")
 }
 
-fn decrypt(key: &[u8; 32], nonce: &[u8], cipher: &[u8], aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn decrypt(key: &[u8; 32], nonce: &[u8], cipher: &[u8], aad: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let nonce: [u8; NONCE_LEN] = nonce.try_into().ok()?;
     let opened = XChaCha20Poly1305::new(&(*key).into()).decrypt(&nonce.into(), Payload { msg: cipher, aad });
     opened.ok().map(Zeroizing::new)
 }
 
+/// A record, unwrapped.
+struct Record {
+    salt: [u8; 32],
+    key: Zeroizing<[u8; 32]>,
+    id: Digest,
+}
+
+fn name_of_id(id: &Digest) -> String {
+    format!("ids/{id}")
+}
+
 impl Subjects {
-    /// Opens the directory, making it if needed.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn open(dir: &Path, keys: StoreKeys) -> Result<Self, Error> {
-        for name in ["subjects", "ids"] {
-            fs::create_dir_all(dir.join(name))?;
-        }
-        Ok(Self { dir: dir.to_path_buf(), keys, cache: Mutex::default() })
+    /// The records in a store.
+    pub fn new(store: Box<dyn RecordStore>, keys: StoreKeys) -> Self {
+        Self { store, keys, cache: Mutex::default() }
     }
 
     fn name(&self, issuer: &str, subject: &str) -> String {
@@ -117,7 +136,7 @@ impl Subjects {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
-        hex::encode(mac.finalize().into_bytes())
+        format!("subjects/{}", hex::encode(mac.finalize().into_bytes()))
     }
 
     /// The record of a person, created now if there is none. Durable when this returns.
@@ -129,16 +148,16 @@ impl Subjects {
         if let Some(found) = self.cache().get(&person) {
             return Ok(found.clone());
         }
-        let path = self.dir.join("subjects").join(self.name(issuer, subject));
-        let record = match self.unwrap_file(&path)? {
-            Some(record) => record,
+        let found = match self.existing(issuer, subject)? {
+            Some(found) => found,
             None => {
-                self.create(&path)?;
-                self.unwrap_file(&path)?.ok_or_else(|| Error::Wrapped(path.display().to_string()))?
+                self.create(issuer, subject)?;
+                let name = self.name(issuer, subject);
+                self.existing(issuer, subject)?.ok_or(Error::Wrapped(name))?
             }
         };
-        let found = Subject { id: subject_id(&record.0, issuer, subject), key: record.1 };
-        self.link_id(&path, &found.id)?;
+        // A crash may have come between the two; without the second nobody could open what is sealed, or erase it.
+        self.store.put_if_absent(&name_of_id(&found.id), self.name(issuer, subject).as_bytes())?;
         let mut cache = self.cache();
         if cache.len() >= CACHED_MAX {
             cache.clear();
@@ -157,52 +176,68 @@ impl Subjects {
     /// # Errors
     /// [`Error`].
     pub fn existing(&self, issuer: &str, subject: &str) -> Result<Option<Subject>, Error> {
-        let record = self.unwrap_file(&self.dir.join("subjects").join(self.name(issuer, subject)))?;
-        Ok(record.map(|(salt, key)| Subject { id: subject_id(&salt, issuer, subject), key }))
+        let name = self.name(issuer, subject);
+        let Some(record) = self.unwrapped(&name)? else { return Ok(None) };
+        // Records that somebody exchanged are not these people's.
+        if subject_id(&record.salt, issuer, subject) != record.id {
+            return Err(Error::Wrapped(name));
+        }
+        Ok(Some(Subject { id: record.id, key: record.key }))
+    }
+
+    /// Destroys the record behind a pseudonym. Whether there was one; asked again it says no.
+    ///
+    /// # Errors
+    /// [`Error`]; ask again.
+    pub fn destroy(&self, id: &Digest) -> Result<bool, Error> {
+        self.cache().retain(|_, subject| subject.id != *id);
+        let Some(name) = self.named(id)? else { return Ok(false) };
+        // After an earlier attempt that broke off, the person may have a new record under the same name.
+        let there = self.unwrapped(&name)?.is_some_and(|record| record.id == *id);
+        if there {
+            self.store.destroy(&name)?;
+        }
+        self.store.destroy(&name_of_id(id))?;
+        Ok(there)
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Subject>> {
         self.cache.lock().expect("no code panics while holding this lock")
     }
 
-    /// Writes a new record under a temporary name, syncs it, and links it into place unless one is there.
-    fn create(&self, path: &Path) -> Result<(), Error> {
+    fn create(&self, issuer: &str, subject: &str) -> Result<(), Error> {
         let (salt, key, nonce) = (random::<32>()?, Zeroizing::new(random::<32>()?), random::<NONCE_LEN>()?);
-        let plain = Zeroizing::new([&salt[..], &key[..]].concat());
+        let id = subject_id(&salt, issuer, subject);
+        let plain = Zeroizing::new([&salt[..], &key[..], &id.0].concat());
         let wrapped = [&nonce[..], &encrypt(&self.keys.wrap, &nonce, &plain, TAG_WRAP)].concat();
-        let temporary = self.dir.join(format!(".{}", hex::encode(random::<16>()?)));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(&wrapped).and_then(|()| file.sync_all())?;
-        let linked = fs::hard_link(&temporary, path);
-        fs::remove_file(&temporary)?;
-        match linked {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
-            _ => Ok(sync_dir(path)?),
-        }
+        Ok(self.store.put_if_absent(&self.name(issuer, subject), &wrapped)?)
     }
 
-    fn link_id(&self, path: &Path, id: &Digest) -> Result<(), Error> {
-        let link = self.dir.join("ids").join(id.to_string());
-        match fs::hard_link(path, &link) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
-            Err(_) => Ok(()),
-            Ok(()) => Ok(sync_dir(&link)?),
-        }
+    /// Name of the record behind a pseudonym.
+    fn named(&self, id: &Digest) -> Result<Option<String>, Error> {
+        let found = self.store.get(&name_of_id(id))?;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| Error::Wrapped(name_of_id(id)));
+        found.map(text).transpose()
     }
 
-    #[expect(clippy::type_complexity, reason = "salt and key of one record")]
-    fn unwrap_file(&self, path: &Path) -> Result<Option<([u8; 32], Zeroizing<[u8; 32]>)>, Error> {
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let damaged = || Error::Wrapped(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    fn unwrapped(&self, name: &str) -> Result<Option<Record>, Error> {
+        let Some(bytes) = self.store.get(name)? else { return Ok(None) };
+        let damaged = || Error::Wrapped(name.to_owned());
         let (nonce, cipher) = bytes.split_at_checked(NONCE_LEN).ok_or_else(damaged)?;
         let plain = decrypt(&self.keys.wrap, nonce, cipher, TAG_WRAP).ok_or_else(damaged)?;
-        let (salt, key) = plain.split_at_checked(32).ok_or_else(damaged)?;
-        let salt = salt.try_into().map_err(|_| damaged())?;
-        Ok(Some((salt, Zeroizing::new(key.try_into().map_err(|_| damaged())?))))
+        let part = |n: usize| plain.get(32 * n..32 * (n + 1)).and_then(|part| part.try_into().ok());
+        match (part(0), part(1), part(2), plain.len()) {
+            (Some(salt), Some(key), Some(id), 96) => {
+                Ok(Some(Record { salt, key: Zeroizing::new(key), id: Digest(id) }))
+            }
+            _ => Err(damaged()),
+        }
+    }
+
+    /// The key behind a pseudonym; `None` if the record was destroyed.
+    pub(super) fn key_of(&self, id: &Digest) -> Result<Option<Zeroizing<[u8; 32]>>, Error> {
+        let Some(name) = self.named(id)? else { return Ok(None) };
+        Ok(self.unwrapped(&name)?.filter(|record| record.id == *id).map(|record| record.key))
     }
 
     /// Opens a sealed item; `None` if the person's record was destroyed.
@@ -211,18 +246,12 @@ impl Subjects {
     /// [`Error::Sealed`] if the item is not what its commitment says.
     pub fn unseal(&self, sealed: &Sealed, ledger_id: &Digest) -> Result<Option<SealedClaims>, Error> {
         let id = Digest::from_slice(&sealed.subject_id).unwrap_or_default();
-        let Some((_, key)) = self.unwrap_file(&self.dir.join("ids").join(id.to_string()))? else {
-            return Ok(None);
-        };
+        let Some(key) = self.key_of(&id)? else { return Ok(None) };
         let plain = decrypt(&key, &sealed.nonce, &sealed.ciphertext, &seal_aad(ledger_id, &id))
             .ok_or(Error::Sealed(id))?;
         let whole = commitment(&plain).0 == sealed.commitment.as_slice();
         decode_exact::<SealedClaims>(&plain).filter(|_| whole).map(Some).ok_or(Error::Sealed(id))
     }
-}
-
-fn sync_dir(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 fn seal_aad(ledger_id: &Digest, subject_id: &Digest) -> Vec<u8> {

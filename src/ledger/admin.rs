@@ -6,13 +6,14 @@ use crate::event::{
     Digest, KeyId, Kind, Reason, Seq, canonical, digest,
     model::role,
     proto::{
-        AdminAct, AdminSignature, AdminStatement, ClockReset, KeyAdded, KeyCompromised, KeyRetired,
-        PolicyActivated, RulesActivated,
+        AdminAct, AdminSignature, AdminStatement, ClockReset, GateModeSet, IssuerListed, KeyAdded,
+        KeyCompromised, KeyRetired, PolicyActivated, RulesActivated,
     },
 };
 
 use super::{
-    decide::{Halt, RULES_KNOWN, Verdict},
+    decide::{Halt, Verdict},
+    gates, issuers,
     state::{ActivePolicy, DateCorrection, KeyState, State},
 };
 
@@ -22,6 +23,7 @@ pub(super) type Apply = Box<dyn FnOnce(&mut State, Seq)>;
 /// Whether an admin act is accepted.
 pub(super) fn rules<E>(
     state: &State,
+    rules_known: u16,
     kind: Kind,
     act: &AdminAct,
     after: &mut Option<Apply>,
@@ -38,7 +40,7 @@ pub(super) fn rules<E>(
     if statement.admin_seq != state.admin_seq + 1 {
         return refused(Reason::AdminSeq);
     }
-    match effect(state, kind, &statement, &signers)? {
+    match effect(state, rules_known, kind, &statement, &signers)? {
         Ok(apply) => {
             *after = Some(Box::new(move |state: &mut State, seq| {
                 state.admin_seq += 1;
@@ -65,6 +67,7 @@ fn signers<'a>(state: &State, act: &'a AdminAct) -> BTreeSet<&'a [u8]> {
 
 fn effect<E>(
     state: &State,
+    rules_known: u16,
     kind: Kind,
     statement: &AdminStatement,
     signers: &BTreeSet<&[u8]>,
@@ -72,11 +75,14 @@ fn effect<E>(
     let payload = statement.payload.as_slice();
     let effect: Option<Result<Apply, Reason>> = match kind {
         Kind::RulesActivated => match canonical::decode_exact::<RulesActivated>(payload) {
-            Some(act) if act.rules > u32::from(RULES_KNOWN) && act.rules == u32::from(state.rules) + 1 => {
+            // Rules only go up, by one.
+            Some(act) if state.rules.checked_add(1).map(u32::from) != Some(act.rules) => {
+                Some(Err(Reason::AdminAct))
+            }
+            Some(act) if act.rules > u32::from(rules_known) => {
                 return Err(Halt::Rules { seq: state.size(), rules: act.rules });
             }
-            // Rules only go up, by one; a known binary has nothing above its newest.
-            Some(_) => Some(Err(Reason::AdminAct)),
+            Some(_) => Some(Ok(Box::new(|state, _| state.rules += 1))),
             None => None,
         },
         Kind::KeyAdded => canonical::decode_exact::<KeyAdded>(payload).map(|act| key_added(state, &act)),
@@ -87,6 +93,12 @@ fn effect<E>(
             .map(|act| key_retired(state, &act.key_id, Some(act.from_seq))),
         Kind::PolicyActivated => canonical::decode_exact::<PolicyActivated>(payload)
             .map(|act| policy_activated(state, act, signers)),
+        Kind::IssuerListed => {
+            canonical::decode_exact::<IssuerListed>(payload).map(|act| issuers::listed(state, act))
+        }
+        Kind::GateModeSet => {
+            canonical::decode_exact::<GateModeSet>(payload).map(|act| gates::mode_set(state, act))
+        }
         Kind::ClockReset => {
             canonical::decode_exact::<ClockReset>(payload).map(|act| clock_reset(state, &act))
         }

@@ -3,16 +3,12 @@
 //! Design section 3, rules 4 to 8. Nothing here reads a clock, a network or a configuration, so every node
 //! that sees the same topic decides the same.
 
-use ed25519_dalek::SigningKey;
-use prost::Message as _;
-
 use crate::{
     event::{
         Digest, Header, Kind, Micros, Outcome, Reason, Seq,
         canonical::{self, Record},
-        content::content_digest,
         digest,
-        header::HEADER_LEN,
+        header::{FLAG_QUORUM, HEADER_LEN},
         promotion,
         proto::{Body, PersonRef, body::Event},
     },
@@ -21,81 +17,19 @@ use crate::{
 
 use super::{
     admin::{self, Apply},
+    custody, gates, issuers,
+    review_rows::{ReviewKey, ReviewRow},
+    reviews,
     slots::{self, Becomes, Target},
     state::{Binding, Lookup, PromotionState, SlotState, State},
 };
+
+pub use super::prepared::Prepared;
 
 /// The newest rules version that this binary has.
 pub const RULES_KNOWN: u16 = 1;
 /// A basis may be this many entries old.
 pub const BASIS_AGE_MAX: u64 = 1 << 20;
-
-/// A value from the topic, with everything that needs no state worked out (and, by the caller, in parallel).
-#[derive(Debug, Clone)]
-pub struct Prepared {
-    /// The topic value, verbatim; empty for a hole.
-    pub value: Vec<u8>,
-    /// BLAKE3 of the value.
-    pub record_digest: Digest,
-    /// The record, or why it is malformed.
-    pub record: Result<Record, Reason>,
-    /// SHA-256 of the body; zero if malformed.
-    pub event_digest: Digest,
-    /// Content digest of the body; zero if malformed.
-    pub content: Digest,
-    /// Whether the event by itself, without any state, has all that its kind needs.
-    pub whole: bool,
-    /// Whether this process made the signature itself a moment ago; then it is not verified again.
-    pub own: bool,
-}
-
-impl Prepared {
-    /// Reads a topic value.
-    pub fn new(value: Vec<u8>) -> Self {
-        let record = canonical::decode(&value);
-        let (event_digest, content, whole) = match &record {
-            Ok(record) => {
-                let whole = is_whole(&record.body);
-                (digest::sha256(&record.envelope.body), content_digest(&record.body), whole)
-            }
-            Err(_) => (Digest::ZERO, Digest::ZERO, false),
-        };
-        let record_digest = digest::record_digest(&value);
-        Self { value, record_digest, record, event_digest, content, whole, own: false }
-    }
-
-    /// Signs a body: the same as reading the value that this makes, without reading it.
-    ///
-    /// `content` is the body's content digest, `ledger_id` that of the ledger it is for.
-    pub fn sign(body: Body, content: Digest, rules: u16, ledger_id: &Digest, key: &SigningKey) -> Self {
-        let envelope = canonical::sign_record(&body, rules, ledger_id, key);
-        let value = envelope.encode_to_vec();
-        let kind = body.event.as_ref().map(canonical::kind_of).ok_or(Reason::Kind);
-        Self {
-            record_digest: digest::record_digest(&value),
-            value,
-            event_digest: digest::sha256(&envelope.body),
-            content,
-            whole: is_whole(&body),
-            record: kind.map(|kind| Record { envelope, body, kind }),
-            own: true,
-        }
-    }
-}
-
-/// Whether an event by itself has all that its kind needs: rules that need no state.
-fn is_whole(body: &Body) -> bool {
-    let acted =
-        |actor: &Option<PersonRef>, request_id: &str| promotion::actor_is_whole(actor.as_ref(), request_id);
-    match &body.event {
-        Some(Event::Promoted(promoted)) => promotion::problems(promoted, body.recorded_at).is_empty(),
-        Some(Event::RolledBack(e)) => acted(&e.actor, &e.request_id),
-        Some(Event::Revoked(e)) => acted(&e.actor, &e.request_id),
-        Some(Event::Retired(e)) => acted(&e.actor, &e.request_id),
-        Some(Event::AttemptRefused(refused)) => promotion::attempt_is_whole(refused),
-        _ => true,
-    }
-}
 
 /// Changes that an entry makes to the large part of the state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +42,8 @@ pub struct Changes {
     pub slot: Option<(Digest, SlotState)>,
     /// New state of a promotion.
     pub promotion: Option<(Seq, PromotionState)>,
+    /// New rows of reviews, conditions and delegations.
+    pub review_rows: Vec<(ReviewKey, ReviewRow)>,
 }
 
 /// One decided entry.
@@ -138,12 +74,12 @@ pub enum Halt<E> {
         /// Pinned by the configuration.
         expected: Digest,
     },
-    /// The next entry activates rules that this binary does not have.
-    #[error("entry {seq} activates rules version {rules}; this binary knows up to {RULES_KNOWN}: upgrade it")]
+    /// The next entry activates rules that this binary does not have, or stands under such rules.
+    #[error("entry {seq} needs rules version {rules}, which this binary does not have: upgrade it")]
     Rules {
-        /// The RulesActivated entry.
+        /// The RulesActivated entry, or the first one after it that this binary was asked to decide.
         seq: Seq,
-        /// The version that it activates.
+        /// The version that is needed.
         rules: u32,
     },
     /// Looking something up failed.
@@ -162,42 +98,51 @@ pub(super) struct Verdict {
     pub(super) outcome: Outcome,
     reason: Reason,
     refers_to: Option<Seq>,
+    /// This approval completes the quorum of its review.
+    pub(super) quorum: bool,
 }
 
 impl Verdict {
     pub(super) const fn refused(reason: Reason) -> Self {
-        Self { outcome: Outcome::Refused, reason, refers_to: None }
+        Self { outcome: Outcome::Refused, reason, refers_to: None, quorum: false }
     }
 
     const fn duplicate(of: Seq) -> Self {
-        Self { outcome: Outcome::Duplicate, reason: Reason::None, refers_to: Some(of) }
+        Self { outcome: Outcome::Duplicate, reason: Reason::None, refers_to: Some(of), quorum: false }
     }
 
     pub(super) const fn accepted(refers_to: Option<Seq>) -> Self {
-        Self { outcome: Outcome::Accepted, reason: Reason::None, refers_to }
+        Self { outcome: Outcome::Accepted, reason: Reason::None, refers_to, quorum: false }
     }
 }
 
-/// Decides the next record and advances the state by one entry.
+/// Decides the next record and advances the state by one entry. `rules_known`: the newest rules version that the
+/// binary has, which is [`RULES_KNOWN`] for this one.
 ///
 /// # Errors
 /// [`Halt`]; the state is unchanged then.
 pub fn decide<L: Lookup>(
     state: &mut State,
     look: &L,
+    rules_known: u16,
     prepared: &Prepared,
 ) -> Result<Decided, Halt<L::Error>> {
+    let rules = state.rules;
+    // An older binary than the one that wrote last: it would decide by rules that are not in force.
+    if rules > rules_known {
+        return Err(Halt::Rules { seq: state.size(), rules: u32::from(rules) });
+    }
     let record = match admissible(state, prepared) {
         Ok(record) => record,
         Err(reason) => {
-            let verdict = Verdict { outcome: Outcome::Malformed, reason, refers_to: None };
-            return Ok(enter(state, prepared, None, verdict, Changes::default()));
+            let verdict = Verdict { outcome: Outcome::Malformed, reason, refers_to: None, quorum: false };
+            return Ok(enter(state, rules, prepared, None, verdict, Changes::default()));
         }
     };
     let mut changes = Changes::default();
     let next = state.size();
     let mut after = None;
-    let verdict = judge(state, look, prepared, record, &mut changes, &mut after)?;
+    let verdict = judge(state, look, rules_known, prepared, record, &mut changes, &mut after)?;
     if look.replayed(&prepared.record_digest)?.is_none() {
         changes.replay = Some(prepared.record_digest);
     }
@@ -207,7 +152,7 @@ pub fn decide<L: Lookup>(
             apply(state, next);
         }
     }
-    Ok(enter(state, prepared, Some((record.body.recorded_at, record.kind)), verdict, changes))
+    Ok(enter(state, rules, prepared, Some((record.body.recorded_at, record.kind)), verdict, changes))
 }
 
 pub(super) fn bind(changes: &mut Changes, prepared: &Prepared, body: &Body, seq: Seq) {
@@ -241,6 +186,7 @@ fn admissible<'a>(state: &State, prepared: &'a Prepared) -> Result<&'a Record, R
 fn judge<L: Lookup>(
     state: &State,
     look: &L,
+    rules_known: u16,
     prepared: &Prepared,
     record: &Record,
     changes: &mut Changes,
@@ -292,13 +238,25 @@ fn judge<L: Lookup>(
                 Target { slot: e.slot.as_ref(), promoted: e.promoted_seq, becomes: Becomes::Retired };
             slots::change(state, look, body, &target, changes).map_err(Halt::Lookup)
         }
+        event @ (Event::BreakGlass(_) | Event::Undocumented(_)) => {
+            gates::judge(state, look, prepared, body, event, changes).map_err(Halt::Lookup)
+        }
         // An observation: it changes nothing, and names what it saw.
         Event::AttemptRefused(_) if prepared.whole => Ok(Verdict::accepted(None)),
         Event::AttemptRefused(_) => Ok(Verdict::refused(Reason::Incomplete)),
-        _ => match canonical::admin_act(event) {
-            Some(act) => admin::rules(state, record.kind, act, after),
-            None => Ok(Verdict::refused(Reason::Statement)),
-        },
+        event => {
+            if let Some(verdict) = reviews::judge(state, look, prepared, body, changes)? {
+                return Ok(verdict);
+            }
+            if let Some(verdict) = issuers::judge(state, event, prepared.whole) {
+                return Ok(verdict);
+            }
+            match (custody::judge(state, event, prepared.whole, after), canonical::admin_act(event)) {
+                (Some(verdict), _) => Ok(verdict),
+                (None, Some(act)) => admin::rules(state, rules_known, record.kind, act, after),
+                (None, None) => Ok(Verdict::refused(Reason::Statement)),
+            }
+        }
     }
 }
 
@@ -318,12 +276,16 @@ pub fn expected_key(event: &Event) -> Option<Digest> {
             let fact = [&e.content[..], &e.policy_sha256].concat();
             Some(digest::request_key(Kind::AttemptRefused, &e.promotion_key, &fact))
         }
-        event => {
-            let act = canonical::admin_act(event)?;
-            // A node makes this entry from a fact, the statement; signatures may be collected twice for one.
-            let fact = digest::sha256(&act.statement);
-            Some(digest::request_key(canonical::kind_of(event), b"administrators", &fact.0))
-        }
+        event => custody::expected_key(event)
+            .or_else(|| gates::expected_key(event))
+            .or_else(|| reviews::expected_key(event))
+            .or_else(|| issuers::expected_key(event))
+            .or_else(|| {
+                let act = canonical::admin_act(event)?;
+                // A node makes this entry from a fact, the statement; signatures may be collected twice for one.
+                let fact = digest::sha256(&act.statement);
+                Some(digest::request_key(canonical::kind_of(event), b"administrators", &fact.0))
+            }),
     }
 }
 
@@ -339,9 +301,11 @@ fn basis<L: Lookup>(state: &State, look: &L, body: &Body) -> Result<Option<Reaso
     Ok((state.size() - basis.size > BASIS_AGE_MAX).then_some(Reason::Stale))
 }
 
-/// Makes the entry: header, link, tree, running times.
+/// Makes the entry: header, link, tree, running times. `rules`: the version that decided it, which an accepted
+/// RulesActivated has raised in the state already.
 pub(super) fn enter(
     state: &mut State,
+    rules: u16,
     prepared: &Prepared,
     read: Option<(Micros, Kind)>,
     verdict: Verdict,
@@ -354,9 +318,9 @@ pub(super) fn enter(
     let header = Header {
         kind,
         outcome: verdict.outcome,
-        flags: 0,
+        flags: if verdict.quorum { FLAG_QUORUM } else { 0 },
         reason: verdict.reason,
-        rules: state.rules,
+        rules,
         record_len: u32::try_from(prepared.value.len()).unwrap_or(u32::MAX),
         seq: state.size(),
         recorded_at,

@@ -47,8 +47,9 @@ pub fn open<E>(prepared: &Prepared, pinned: &Digest) -> Result<(State, Decided),
     let mut changes = Changes::default();
     bind(&mut changes, prepared, &record.body, 0);
     let verdict = Verdict::accepted(None);
-    let decided =
-        enter(&mut state, prepared, Some((record.body.recorded_at, Kind::LedgerOpened)), verdict, changes);
+    let read = Some((record.body.recorded_at, Kind::LedgerOpened));
+    let rules = state.rules;
+    let decided = enter(&mut state, rules, prepared, read, verdict, changes);
     Ok((state, decided))
 }
 
@@ -91,6 +92,9 @@ fn initial_state(opened: &LedgerOpened, ledger_id: Digest) -> Option<State> {
         keys,
         policy: None,
         clock_resets: Vec::new(),
+        holds: BTreeMap::new(),
+        issuers: BTreeMap::new(),
+        gate_modes: BTreeMap::new(),
         frontier: tree::Frontier::default(),
     })
 }

@@ -3,7 +3,13 @@
 //! Waiters resolve by record digest, whatever path the record took. The record that this process signed is kept
 //! here in decoded form, so that the writer need not verify its own signature a moment later.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use tokio::sync::oneshot;
 
@@ -15,6 +21,17 @@ use super::decide::Prepared;
 pub struct Inflight {
     waiting: Mutex<HashMap<Digest, Waiting>>,
     max: usize,
+    /// Calls that were begun and have not ended, with or without a record yet.
+    begun: AtomicUsize,
+}
+
+/// A call that will probably bring the writer a record; it ends when this is dropped.
+pub struct Call<'a>(&'a Inflight);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.begun.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct Waiting {
@@ -46,7 +63,19 @@ pub enum Error {
 impl Inflight {
     /// At most `max` calls wait at a time.
     pub fn new(max: usize) -> Self {
-        Self { waiting: Mutex::default(), max }
+        Self { waiting: Mutex::default(), max, begun: AtomicUsize::new(0) }
+    }
+
+    /// Announces a call, long before its record is signed.
+    pub fn begin(&self) -> Call<'_> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        Call(self)
+    }
+
+    /// How many announced calls have not signed a record yet. A hint: it decides only how long the writer waits for more
+    /// of them.
+    pub fn on_their_way(&self) -> usize {
+        self.begun.load(Ordering::Relaxed).saturating_sub(self.lock().len())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Waiting>> {

@@ -9,11 +9,14 @@
 //! | `state`   | `k` idempotency key | binding |
 //! | `state`   | `s` slot digest | slot state |
 //! | `state`   | `p` seq | promotion state |
+//! | `state`   | `v` kind of row, seq or digest | review, conditions of a slot, delegation |
 //! | `state`   | `d` seq | date of the entry (running maximum) |
 //! | `state`   | `h` | head: the small state, whole |
 //! | `views`   | see `projection::keys` | rows that can be rebuilt |
 
 use crate::event::{Digest, Seq};
+
+use super::review_rows::ReviewKey;
 
 /// Headers.
 pub const CF_ENTRIES: &str = "entries";
@@ -75,6 +78,17 @@ pub fn slot(digest: &Digest) -> [u8; 33] {
 /// Key of a promotion.
 pub fn promotion(seq: Seq) -> [u8; 9] {
     tagged(b'p', &seq.to_be_bytes())
+}
+
+/// Key of what is known of a review, of a slot's conditions, or of a delegation.
+pub fn review(key: &ReviewKey) -> Vec<u8> {
+    let (kind, rest): (u8, Vec<u8>) = match key {
+        ReviewKey::Review(seq) => (b'r', seq.to_be_bytes().to_vec()),
+        ReviewKey::Last(key) => (b'l', key.0.to_vec()),
+        ReviewKey::Conditions(slot) => (b'c', slot.0.to_vec()),
+        ReviewKey::Delegation(seq) => (b'd', seq.to_be_bytes().to_vec()),
+    };
+    [&[b'v', kind][..], &rest].concat()
 }
 
 /// Key of an entry's date.

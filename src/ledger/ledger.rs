@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use ed25519_dalek::SigningKey;
@@ -16,12 +16,11 @@ use crate::{
     proof::{
         checkpoint::{self, LogKey},
         receipt::Receipt,
-        tree,
     },
 };
 
 use super::{
-    nodes::{LedgerNodes, RecentNodes},
+    nodes::RecentNodes,
     recent::RecentEntries,
     state::State,
     store::{Error, Store},
@@ -45,6 +44,15 @@ impl Head {
     }
 }
 
+/// A checkpoint that enough witnesses cosigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnessed {
+    /// Entries.
+    pub size: u64,
+    /// The signed note with their lines.
+    pub note: String,
+}
+
 /// A ledger that is being written by this process or was opened read-only.
 pub struct Ledger {
     /// The database.
@@ -59,6 +67,8 @@ pub struct Ledger {
     pub recent_entries: RecentEntries,
     pub(super) recent: RecentNodes,
     head: watch::Sender<Arc<Head>>,
+    witnessed: watch::Sender<Option<Arc<Witnessed>>>,
+    contradiction: OnceLock<String>,
 }
 
 impl Ledger {
@@ -73,6 +83,8 @@ impl Ledger {
             recent_entries: RecentEntries::default(),
             recent: RecentNodes::default(),
             head,
+            witnessed: watch::channel(None).0,
+            contradiction: OnceLock::new(),
         }
     }
 
@@ -86,6 +98,57 @@ impl Ledger {
         self.head.subscribe()
     }
 
+    /// The newest checkpoint that enough witnesses cosigned; changes with every one.
+    pub fn witnessed(&self) -> watch::Receiver<Option<Arc<Witnessed>>> {
+        self.witnessed.subscribe()
+    }
+
+    /// Shows a checkpoint with cosignatures from now on, unless a larger one is shown already.
+    pub fn publish_witnessed(&self, witnessed: Witnessed) {
+        self.witnessed.send_if_modified(|shown| {
+            let newer = shown.as_ref().is_none_or(|shown| shown.size <= witnessed.size);
+            if newer {
+                *shown = Some(Arc::new(witnessed));
+            }
+            newer
+        });
+    }
+
+    /// The checkpoint that is shown to others: the newest one with enough cosignatures, if there is one.
+    pub fn shown(&self) -> (u64, String) {
+        let witnessed = self.witnessed.borrow().clone();
+        let head = self.head();
+        witnessed.map_or_else(
+            || (head.state.size(), head.checkpoint.clone()),
+            |witnessed| (witnessed.size, witnessed.note.clone()),
+        )
+    }
+
+    /// Somebody holds another history of this ledger: nothing is admitted any more. The first word stands.
+    pub fn contradicted(&self, why: &str) {
+        if self.contradiction.set(why.to_owned()).is_ok() {
+            tracing::error!(why, "split view: this node stops admitting");
+        }
+    }
+
+    /// Why nothing may be admitted any more, if so.
+    pub fn contradiction(&self) -> Option<&str> {
+        self.contradiction.get().map(String::as_str)
+    }
+
+    /// The receipt of a synced entry: under a checkpoint with cosignatures where one covers it, else under the newest.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn newest_receipt(&self, seq: Seq) -> Result<Receipt, Error> {
+        let witnessed = self.witnessed.borrow().clone().filter(|witnessed| witnessed.size > seq);
+        let Some(witnessed) = witnessed else { return self.receipt(seq, &self.head()) };
+        let missing = || Error::Row(format!("entries/{seq}"));
+        let header = self.store.header(seq)?.ok_or_else(missing)?;
+        let path = self.inclusion(seq, witnessed.size)?;
+        Ok(Receipt { header, index: seq, path, checkpoint: witnessed.note.clone() })
+    }
+
     pub(super) fn publish(&self, head: Head) {
         self.head.send_replace(Arc::new(head));
     }
@@ -97,8 +160,7 @@ impl Ledger {
     pub fn receipt(&self, seq: Seq, head: &Head) -> Result<Receipt, Error> {
         let missing = || Error::Row(format!("entries/{seq}"));
         let header = self.store.header(seq)?.filter(|_| seq < head.state.size()).ok_or_else(missing)?;
-        let mut nodes = LedgerNodes { store: &self.store, recent: &self.recent };
-        let path = tree::inclusion(&mut nodes, seq, head.state.size())?;
+        let path = self.inclusion(seq, head.state.size())?;
         Ok(Receipt { header, index: seq, path, checkpoint: head.checkpoint.clone() })
     }
 
@@ -149,12 +211,12 @@ impl CheckpointFile {
         slot.set_len(checkpoint.len() as u64)
     }
 
-    /// The largest size that a whole checkpoint in these slots has.
+    /// The largest whole checkpoint in these slots, with its signed note.
     ///
     /// # Errors
     /// Of the file system; slots that are absent, torn or of another key count as empty.
-    pub fn largest(dir: &Path, key: &LogKey) -> io::Result<Option<checkpoint::Checkpoint>> {
-        let mut largest: Option<checkpoint::Checkpoint> = None;
+    pub fn largest(dir: &Path, key: &LogKey) -> io::Result<Option<(String, checkpoint::Checkpoint)>> {
+        let mut largest: Option<(String, checkpoint::Checkpoint)> = None;
         for name in SLOTS {
             let mut text = String::new();
             match File::open(dir.join(name)).and_then(|mut file| file.read_to_string(&mut text)) {
@@ -164,9 +226,9 @@ impl CheckpointFile {
                 Err(error) => return Err(error),
             }
             if let Ok(found) = checkpoint::open(&text, key)
-                && largest.as_ref().is_none_or(|largest| largest.size < found.size)
+                && largest.as_ref().is_none_or(|(_, largest)| largest.size < found.size)
             {
-                largest = Some(found);
+                largest = Some((text, found));
             }
         }
         Ok(largest)

@@ -1,20 +1,30 @@
 //! The ledger: decides every record, chains it, stores it, answers from what is synced.
 //!
-//! `state`, `decide` (with `genesis`, `slots` and `admin`), `plan` and `keys` are pure. `store` is the only file
+//! `state`, `decide` (with `genesis`, `slots`, `gates`, `custody`, `reviews` and `admin`), `plan` and `keys` are pure. `store` is
+//! the only file
 //! that talks to RocksDB, `writer` the only one that advances a ledger, `ledger` what everybody else reads.
 
 mod admin;
+pub mod comparison;
+pub mod custody;
 pub mod decide;
+pub mod gates;
 mod genesis;
 pub mod inflight;
+pub mod issuers;
 pub mod keys;
 #[expect(clippy::module_inception, reason = "the ledger's read side is what the module is about")]
 pub mod ledger;
 pub mod nodes;
 pub mod plan;
+pub mod prepared;
+mod proofs;
 pub mod recent;
 pub mod recover;
+pub mod remembered;
 pub mod replay;
+pub mod review_rows;
+pub mod reviews;
 pub mod rows;
 mod slots;
 pub mod state;

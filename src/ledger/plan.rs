@@ -7,6 +7,7 @@ use crate::event::{Digest, Seq};
 use super::{
     decide::{self, Decided, Halt, Prepared},
     genesis,
+    review_rows::{ReviewKey, ReviewRow},
     state::{Binding, Lookup, PromotionState, SlotState, State},
 };
 
@@ -44,12 +45,13 @@ pub enum Stop<E> {
 
 /// Decides deliveries in order, filling gaps with holes.
 ///
-/// `state` is `None` before genesis; `pinned` is the ledger_id of the configuration. Returns what to write and,
-/// if the writer must stop after that, why.
+/// `state` is `None` before genesis; `pinned` is the ledger_id of the configuration, `rules_known` the newest rules
+/// version of the binary. Returns what to write and, if the writer must stop after that, why.
 pub fn plan<L: Lookup>(
     state: &mut Option<State>,
     look: &L,
     pinned: &Digest,
+    rules_known: u16,
     deliveries: impl IntoIterator<Item = Delivered>,
 ) -> (WriteSet, Option<Stop<L::Error>>) {
     let mut pending = Pending { first: state.as_ref().map_or(0, State::size), ..Pending::new(look) };
@@ -61,13 +63,13 @@ pub fn plan<L: Lookup>(
         }
         while size < offset {
             let hole = Prepared::new(Vec::new());
-            match enter(state, &mut pending, pinned, hole) {
+            match enter(state, &mut pending, pinned, rules_known, hole) {
                 Ok(entry) => set.entries.push(entry),
                 Err(halt) => return (set, Some(Stop::Halt(halt))),
             }
             size += 1;
         }
-        match enter(state, &mut pending, pinned, prepared) {
+        match enter(state, &mut pending, pinned, rules_known, prepared) {
             Ok(entry) => set.entries.push(entry),
             Err(halt) => return (set, Some(Stop::Halt(halt))),
         }
@@ -79,10 +81,11 @@ fn enter<L: Lookup>(
     state: &mut Option<State>,
     pending: &mut Pending<'_, L>,
     pinned: &Digest,
+    rules_known: u16,
     prepared: Prepared,
 ) -> Result<(Decided, Prepared), Halt<L::Error>> {
     let decided = match state {
-        Some(state) => decide::decide(state, pending, &prepared)?,
+        Some(state) => decide::decide(state, pending, rules_known, &prepared)?,
         None => {
             let (opened, decided) = genesis::open(&prepared, pinned)?;
             *state = Some(opened);
@@ -102,6 +105,7 @@ struct Pending<'a, L> {
     bindings: HashMap<Digest, Binding>,
     slots: HashMap<Digest, SlotState>,
     promotions: HashMap<Seq, PromotionState>,
+    review_rows: HashMap<ReviewKey, ReviewRow>,
 }
 
 impl<'a, L> Pending<'a, L> {
@@ -114,6 +118,7 @@ impl<'a, L> Pending<'a, L> {
             bindings: HashMap::new(),
             slots: HashMap::new(),
             promotions: HashMap::new(),
+            review_rows: HashMap::new(),
         }
     }
 
@@ -124,6 +129,7 @@ impl<'a, L> Pending<'a, L> {
         self.bindings.extend(changes.binding);
         self.slots.extend(changes.slot);
         self.promotions.extend(changes.promotion);
+        self.review_rows.extend(changes.review_rows.iter().cloned());
     }
 }
 
@@ -151,5 +157,9 @@ impl<L: Lookup> Lookup for Pending<'_, L> {
 
     fn promotion(&self, seq: Seq) -> Result<Option<PromotionState>, L::Error> {
         self.promotions.get(&seq).map_or_else(|| self.look.promotion(seq), |state| Ok(Some(*state)))
+    }
+
+    fn review_row(&self, key: &ReviewKey) -> Result<Option<ReviewRow>, L::Error> {
+        self.review_rows.get(key).map_or_else(|| self.look.review_row(key), |row| Ok(Some(row.clone())))
     }
 }

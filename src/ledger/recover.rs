@@ -1,6 +1,6 @@
 //! Opening a ledger: what must hold before a node follows its log or answers anybody (design section 3, rule 11).
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use ed25519_dalek::SigningKey;
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use crate::{
 };
 
 use super::{
+    decide::RULES_KNOWN,
     ledger::{CheckpointFile, Head, Ledger},
     nodes::{LedgerNodes, RecentNodes},
     store::{self, Store},
@@ -48,6 +49,14 @@ pub enum Error {
         found: Digest,
         /// In the configuration.
         expected: Digest,
+    },
+    /// A newer binary has written here.
+    #[error(
+        "the ledger is under rules version {rules}, which this binary does not have (it knows up to {RULES_KNOWN}): start the newer binary again"
+    )]
+    Rules {
+        /// In force.
+        rules: u16,
     },
     /// The log key is not the one in genesis.
     #[error("the log key in the key file is not the ledger's log key; every node must hold the same one")]
@@ -109,6 +118,9 @@ pub fn open(dir: &Path, pinned: Digest, log_key: &SigningKey, read_only: bool) -
     if state.ledger_id != pinned {
         return Err(Error::Pinned { found: state.ledger_id, expected: pinned });
     }
+    if state.rules > RULES_KNOWN {
+        return Err(Error::Rules { rules: state.rules });
+    }
     if state.log_key != log_key.verifying_key().to_bytes() {
         return Err(Error::LogKey);
     }
@@ -117,7 +129,7 @@ pub fn open(dir: &Path, pinned: Digest, log_key: &SigningKey, read_only: bool) -
         store.sync()?;
     }
     let key = LogKey { origin: state.origin.clone(), key: log_key.verifying_key() };
-    if let Some(published) = CheckpointFile::largest(dir, &key)? {
+    if let Some((_, published)) = CheckpointFile::largest(dir, &key)? {
         let size = state.size();
         if published.size > size {
             return Err(Error::Behind { size, published: published.size });
@@ -133,17 +145,23 @@ pub fn open(dir: &Path, pinned: Digest, log_key: &SigningKey, read_only: bool) -
     Ok(Ledger::new(store, dir.to_path_buf(), pinned, head))
 }
 
-/// Checks that the log still holds what this node has: not shorter, and the same last records.
+/// Checks that the log still holds what this node has: not shorter, and the same records before entry `size`.
 ///
 /// # Errors
 /// [`Error::LogBehind`] or [`Error::Fork`], with both sides; [`Error::Log`] if it cannot be asked.
-pub async fn compare_with_log(ledger: &Ledger, log: &dyn Log) -> Result<(), Error> {
-    let Some(end) = log.end().await? else { return Ok(()) };
+pub async fn compare_with_log(ledger: &Arc<Ledger>, log: &Arc<dyn Log>, size: u64) -> Result<(), Error> {
     let head = ledger.head();
-    let size = head.state.size();
-    if end < size {
-        return Err(Error::LogBehind { end, size, link: head.state.link });
+    let Some(end) = log.end().await? else { return Ok(()) };
+    if end < head.state.size() {
+        return Err(Error::LogBehind { end, size: head.state.size(), link: head.state.link });
     }
+    let (ledger, log) = (ledger.clone(), log.clone());
+    let compared = tokio::task::spawn_blocking(move || same_records(&ledger, log.as_ref(), size)).await;
+    compared.map_err(|error| log::Error::Unavailable(format!("comparing with the log: {error}")))?
+}
+
+/// Reads the last records before entry `size` again. Blocking.
+fn same_records(ledger: &Ledger, log: &dyn Log, size: u64) -> Result<(), Error> {
     let from = size.saturating_sub(COMPARED);
     let mut tail = log.tail(from)?;
     let deadline = std::time::Instant::now() + COMPARE_WAIT;

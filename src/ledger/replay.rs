@@ -2,9 +2,9 @@
 //!
 //! The rules need look-ups at each position. [`Historic`] answers them from the tables of the ledger itself, as
 //! they were at that position, and checks every row that it uses or that an entry must have made: memory stays
-//! flat. [`Remembered`] keeps them in memory, for a ledger that is read from a node.
+//! flat. [`super::remembered::Remembered`] keeps them in memory, for a ledger that is read from a node.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
@@ -16,9 +16,10 @@ use crate::{
 };
 
 use super::{
-    decide::{Decided, Halt, Prepared},
+    decide::{Decided, Halt, Prepared, RULES_KNOWN},
     keys,
     plan::{self, Delivered, Stop, WriteSet},
+    review_rows::{ReviewKey, ReviewRow},
     rows,
     state::{Binding, Lookup, PromotionState, SlotState, State},
     store::{self, Store},
@@ -93,7 +94,7 @@ impl<P: Past> Replay<P> {
             Delivered { offset: base + i as u64, prepared }
         };
         let delivered: Vec<_> = entries.into_par_iter().enumerate().map(prepare).collect();
-        let (set, stop) = plan::plan(&mut self.state, &self.past, &self.pinned, delivered);
+        let (set, stop) = plan::plan(&mut self.state, &self.past, &self.pinned, RULES_KNOWN, delivered);
         for ((decided, _), found) in set.entries.iter().zip(&headers) {
             compare(decided, found)?;
         }
@@ -167,6 +168,7 @@ pub struct Historic<'a> {
     before: Seq,
     slots: BTreeMap<Digest, SlotState>,
     revoked: BTreeSet<Seq>,
+    review_rows: BTreeMap<ReviewKey, ReviewRow>,
     made: [u64; 3],
 }
 
@@ -187,7 +189,14 @@ fn differs<T: PartialEq + std::fmt::Debug>(
 impl<'a> Historic<'a> {
     /// Before genesis.
     pub fn new(store: &'a Store) -> Self {
-        Self { store, before: 0, slots: BTreeMap::new(), revoked: BTreeSet::new(), made: [0; 3] }
+        Self {
+            store,
+            before: 0,
+            slots: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+            review_rows: BTreeMap::new(),
+            made: [0; 3],
+        }
     }
 
     fn header(&self, seq: Seq) -> Result<Option<Header>, Fault> {
@@ -272,6 +281,10 @@ impl Lookup for Historic<'_> {
         differs(seq, format!("state/p{seq}"), &Some(row.slot), &slot)?;
         Ok(Some(PromotionState { revoked: self.revoked.contains(&seq), ..row }))
     }
+
+    fn review_row(&self, key: &ReviewKey) -> Result<Option<ReviewRow>, Fault> {
+        Ok(self.review_rows.get(key).cloned())
+    }
 }
 
 impl Past for Historic<'_> {
@@ -289,6 +302,7 @@ impl Past for Historic<'_> {
             self.revoked
                 .extend(changes.promotion.filter(|(_, promotion)| promotion.revoked).map(|(seq, _)| seq));
             self.slots.extend(changes.slot);
+            self.review_rows.extend(changes.review_rows.iter().cloned());
             self.before = decided.header.seq + 1;
         }
         Ok(())
@@ -309,6 +323,13 @@ impl Past for Historic<'_> {
                 &found,
                 &expected,
             )?;
+        }
+        let mut review_rows = 0_usize;
+        self.store.state_rows(b'v', |_, _| review_rows += 1)?;
+        differs(last, "state: rows v, counted".into(), &review_rows, &self.review_rows.len())?;
+        for (key, row) in &self.review_rows {
+            let found = self.store.review_row(key)?;
+            differs(last, format!("state/v {key:?}"), &found.as_ref(), &Some(row))?;
         }
         let mut revoked = BTreeSet::new();
         let mut rows_found = [0; 3];
@@ -331,57 +352,5 @@ impl Past for Historic<'_> {
             &if same { "equal" } else { "other" },
             &"equal",
         )
-    }
-}
-
-/// The look-ups in memory: about 300 bytes for each entry.
-#[derive(Default)]
-pub struct Remembered {
-    links: Vec<Digest>,
-    replay: HashMap<Digest, Seq>,
-    bindings: HashMap<Digest, Binding>,
-    slots: HashMap<Digest, SlotState>,
-    promotions: HashMap<Seq, PromotionState>,
-}
-
-impl Lookup for Remembered {
-    type Error = Fault;
-
-    fn replayed(&self, record: &Digest) -> Result<Option<Seq>, Fault> {
-        Ok(self.replay.get(record).copied())
-    }
-
-    fn bound(&self, key: &Digest) -> Result<Option<Binding>, Fault> {
-        Ok(self.bindings.get(key).copied())
-    }
-
-    fn link(&self, seq: Seq) -> Result<Option<Digest>, Fault> {
-        Ok(usize::try_from(seq).ok().and_then(|seq| self.links.get(seq)).copied())
-    }
-
-    fn slot(&self, slot: &Digest) -> Result<Option<SlotState>, Fault> {
-        Ok(self.slots.get(slot).copied())
-    }
-
-    fn promotion(&self, seq: Seq) -> Result<Option<PromotionState>, Fault> {
-        Ok(self.promotions.get(&seq).copied())
-    }
-}
-
-impl Past for Remembered {
-    fn advance(&mut self, set: &WriteSet) -> Result<(), Fault> {
-        for (decided, _) in &set.entries {
-            let changes = &decided.changes;
-            self.links.push(decided.link);
-            self.replay.extend(changes.replay.map(|digest| (digest, decided.header.seq)));
-            self.bindings.extend(changes.binding);
-            self.slots.extend(changes.slot);
-            self.promotions.extend(changes.promotion);
-        }
-        Ok(())
-    }
-
-    fn finish(&self, _: &State) -> Result<(), Fault> {
-        Ok(())
     }
 }

@@ -7,13 +7,35 @@ use crate::event::{
 
 use super::{
     decide::{Changes, Prepared, Verdict},
+    gates, reviews,
     state::{Lookup, PromotionState, SlotState, State},
 };
 
 /// Whether the slot is as admission saw it.
-fn slot_as_admitted(body: &Body, slot: Option<&SlotState>) -> bool {
+pub(super) fn slot_as_admitted(body: &Body, slot: Option<&SlotState>) -> bool {
     let seen = body.preconditions.as_ref().and_then(|p| p.slot_changed_at);
     body.preconditions.is_some() && seen == slot.map(|slot| slot.changed_at)
+}
+
+/// Whether slot and policy are as admission saw them, and the promotion fits the slot.
+pub(super) fn as_admitted(
+    state: &State,
+    body: &Body,
+    slot: Option<&SlotState>,
+    promoted: &Promoted,
+) -> Result<(), Reason> {
+    let admitted_under = body.preconditions.as_ref().and_then(|p| p.policy_activated_at);
+    let policy = state.policy.as_ref();
+    if !slot_as_admitted(body, slot) || admitted_under != policy.map(|policy| policy.seq) {
+        return Err(Reason::Precondition);
+    }
+    let routed_by = promoted.routing.as_ref().map_or(&[][..], |routing| &routing.policy_sha256);
+    let replaces = match slot.and_then(|slot| slot.current) {
+        Some(_) => promoted.challenger_comparison.as_ref().is_some_and(|comparison| !comparison.no_incumbent),
+        None => gates::replaces_baseline(promoted, slot.and_then(|slot| slot.baseline).as_ref()),
+    };
+    let routed = routed_by == policy.map_or(&[][..], |policy| &policy.sha256.0[..]);
+    if routed && replaces { Ok(()) } else { Err(Reason::Incomplete) }
 }
 
 /// Whether a promotion is accepted.
@@ -28,26 +50,20 @@ pub(super) fn promoted<L: Lookup>(
     let Some(slot) = &promoted.slot else { return Ok(Verdict::refused(Reason::Incomplete)) };
     let slot = digest::slot(slot);
     let before = look.slot(&slot)?;
-    if !slot_as_admitted(body, before.as_ref()) {
-        return Ok(Verdict::refused(Reason::Precondition));
+    if let Err(reason) = as_admitted(state, body, before.as_ref(), promoted) {
+        return Ok(Verdict::refused(reason));
     }
-    let routed_by = promoted.routing.as_ref().map_or(&[][..], |routing| &routing.policy_sha256);
-    let admitted_under = body.preconditions.as_ref().and_then(|p| p.policy_activated_at);
-    if admitted_under != state.policy.as_ref().map(|policy| policy.seq) {
-        return Ok(Verdict::refused(Reason::Precondition));
-    }
-    if routed_by != state.policy.as_ref().map_or(&[][..], |policy| &policy.sha256.0[..]) {
+    if !prepared.whole {
         return Ok(Verdict::refused(Reason::Incomplete));
     }
-    let current = before.and_then(|slot| slot.current);
-    let first = promoted.challenger_comparison.as_ref().is_some_and(|comparison| comparison.no_incumbent);
-    if !prepared.whole || first != current.is_none() {
-        return Ok(Verdict::refused(Reason::Incomplete));
+    if let Err(reason) = reviews::promotes(state, look, promoted, changes)? {
+        return Ok(Verdict::refused(reason));
     }
     let seq = state.size();
     let by_people = promotion::by_people(promoted);
     let human = if by_people { Some(seq) } else { before.and_then(|slot| slot.human) };
-    changes.slot = Some((slot, SlotState { current: Some(seq), changed_at: seq, human }));
+    let after = SlotState { current: Some(seq), changed_at: seq, human, baseline: None, promoted: true };
+    changes.slot = Some((slot, after));
     let artifact = promoted.model_version.as_ref().and_then(|m| Digest::from_slice(&m.artifact_sha256));
     let artifact = artifact.unwrap_or_default();
     let profile = promoted.profile.as_ref().and_then(|profile| Digest::from_slice(&profile.sha256));
@@ -84,6 +100,11 @@ pub(super) fn change<L: Lookup>(
     if !slot_as_admitted(body, Some(&before)) {
         return Ok(Verdict::refused(Reason::Precondition));
     }
+    if target.becomes == Becomes::Retired && before.baseline.is_some_and(|it| it.seq == target.promoted) {
+        let after = SlotState { changed_at: state.size(), baseline: None, ..before };
+        changes.slot = Some((slot, after));
+        return Ok(Verdict::accepted(Some(target.promoted)));
+    }
     let promotion = look.promotion(target.promoted)?.filter(|p| p.slot == slot && !p.revoked);
     let Some(promotion) = promotion else { return Ok(Verdict::refused(Reason::Target)) };
     let is_current = before.current == Some(target.promoted);
@@ -93,7 +114,8 @@ pub(super) fn change<L: Lookup>(
         Becomes::Retired if !is_current => return Ok(Verdict::refused(Reason::Target)),
         Becomes::Current => {
             let human = if promotion.by_people { Some(target.promoted) } else { before.human };
-            changes.slot = Some((slot, SlotState { current: Some(target.promoted), changed_at, human }))
+            changes.slot =
+                Some((slot, SlotState { current: Some(target.promoted), changed_at, human, ..before }))
         }
         Becomes::Retired => {
             changes.slot = Some((slot, SlotState { current: None, changed_at, ..before }));
@@ -103,7 +125,7 @@ pub(super) fn change<L: Lookup>(
             // Revoking also changes what a roll-back may choose, so it counts as a change of the slot.
             let current = before.current.filter(|_| !is_current);
             let human = before.human.filter(|seq| *seq != target.promoted);
-            changes.slot = Some((slot, SlotState { current, changed_at, human }));
+            changes.slot = Some((slot, SlotState { current, changed_at, human, ..before }));
         }
     }
     Ok(Verdict::accepted(Some(target.promoted)))

@@ -9,6 +9,8 @@ use crate::{
     proof::tree::Frontier,
 };
 
+use super::review_rows::{ReviewKey, ReviewRow};
+
 /// The small part of the state: held in memory, stored whole with each batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -38,6 +40,12 @@ pub struct State {
     pub keys: BTreeMap<KeyId, KeyState>,
     /// The policy in force.
     pub policy: Option<ActivePolicy>,
+    /// Issuers whose logins may decide, by `iss`; none: nobody has listed any.
+    pub issuers: BTreeMap<String, ListedIssuer>,
+    /// How strict gates are, by pattern of targets.
+    pub gate_modes: BTreeMap<GatePattern, GateMode>,
+    /// Legal holds in force, by their entry: whose data must be kept; zero is everybody's.
+    pub holds: BTreeMap<Seq, Digest>,
     /// Accepted corrections of dates, in order.
     pub clock_resets: Vec<DateCorrection>,
     /// Right edge of the tree; its size is the number of entries.
@@ -68,6 +76,43 @@ pub struct ActivePolicy {
     pub id: String,
     /// As the file states it.
     pub version: u32,
+}
+
+/// An issuer on the administrators' list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedIssuer {
+    /// The IssuerListed entry.
+    pub seq: Seq,
+    /// The client as which people log in.
+    pub audience: String,
+    /// What its tokens may be signed with; none: it was taken off the list.
+    pub algorithms: Vec<String>,
+    /// SHA-256 of the JWKs that alone may verify; none: any.
+    pub pinned: Vec<Digest>,
+}
+
+/// Slots of a gate's mode; an empty name or role 0 means any.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GatePattern {
+    /// Model.
+    pub model: String,
+    /// Environment.
+    pub environment: String,
+    /// Region.
+    pub region: String,
+    /// Number of the role.
+    pub role: i32,
+}
+
+/// How strict a gate is; in order of strictness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum GateMode {
+    /// It says what it would refuse.
+    Observe,
+    /// It warns.
+    Warn,
+    /// It refuses.
+    Enforce,
 }
 
 /// Entries in `[from, to)` are dated `time`.
@@ -117,6 +162,19 @@ pub struct SlotState {
     pub changed_at: Seq,
     /// The last promotion that was current here, that people approved, and that was not revoked.
     pub human: Option<Seq>,
+    /// What fills the slot although nothing was ever promoted into it.
+    pub baseline: Option<Baseline>,
+    /// Whether a promotion was ever current here: then nothing undocumented can fill it any more.
+    pub promoted: bool,
+}
+
+/// An undocumented model in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The Undocumented entry.
+    pub seq: Seq,
+    /// SHA-256 of its artefact, if that is known.
+    pub artifact: Option<Digest>,
 }
 
 /// State of an accepted promotion.
@@ -148,4 +206,6 @@ pub trait Lookup {
     fn slot(&self, slot: &Digest) -> Result<Option<SlotState>, Self::Error>;
     /// An accepted promotion.
     fn promotion(&self, seq: Seq) -> Result<Option<PromotionState>, Self::Error>;
+    /// What is known of reviews, conditions and delegations.
+    fn review_row(&self, key: &ReviewKey) -> Result<Option<ReviewRow>, Self::Error>;
 }

@@ -15,6 +15,7 @@ use crate::event::{Digest, Micros, Seq, header::HEADER_LEN};
 use super::{
     keys::{self, CF_ENTRIES, CF_RECORDS, CF_STATE, CF_TREE},
     plan::WriteSet,
+    review_rows::{ReviewKey, ReviewRow},
     rows,
     state::{Binding, Lookup, PromotionState, SlotState, State},
 };
@@ -181,6 +182,9 @@ impl Store {
             if let Some((promotion, row)) = &changes.promotion {
                 batch.put_cf(cf_state, keys::promotion(*promotion), rows::encode(row));
             }
+            for (key, row) in &changes.review_rows {
+                batch.put_cf(cf_state, keys::review(key), rows::encode(row));
+            }
         }
         batch.put_cf(cf_state, keys::HEAD, rows::encode(state));
         Ok(self.db.write(batch)?)
@@ -271,6 +275,28 @@ impl Store {
         Ok(self.sized(CF_TREE, &keys::tree(level, index))?.map(Digest))
     }
 
+    /// Roots of the complete subtrees `[from, to)` of a level of 8 or above, in order.
+    ///
+    /// # Errors
+    /// [`Error`]; a gap is [`Error::Row`].
+    pub fn subtrees(&self, level: u8, from: u64, to: u64) -> Result<Vec<Digest>, Error> {
+        let mut read = ReadOptions::default();
+        read.set_iterate_upper_bound(keys::tree(level, to));
+        let start = keys::tree(level, from);
+        let mode = IteratorMode::From(&start, Direction::Forward);
+        let mut found = Vec::new();
+        for (index, row) in (from..to).zip(self.db.iterator_cf_opt(self.cf(CF_TREE), read, mode)) {
+            let (key, root) = row?;
+            let root = Digest::from_slice(&root).filter(|_| *key == keys::tree(level, index));
+            found.push(root.ok_or_else(|| Error::Row(format!("{CF_TREE}/{level}/{index}")))?);
+        }
+        if found.len() as u64 == to - from {
+            Ok(found)
+        } else {
+            Err(Error::Row(format!("{CF_TREE}/{level}/{}", from + found.len() as u64)))
+        }
+    }
+
     /// Rows of the writer's state whose key starts with a tag (see `keys`), in order.
     ///
     /// # Errors
@@ -309,5 +335,9 @@ impl Lookup for Store {
 
     fn promotion(&self, seq: Seq) -> Result<Option<PromotionState>, Error> {
         self.row(CF_STATE, &keys::promotion(seq))
+    }
+
+    fn review_row(&self, key: &ReviewKey) -> Result<Option<ReviewRow>, Error> {
+        self.row(CF_STATE, &keys::review(key))
     }
 }

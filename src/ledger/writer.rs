@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -25,7 +25,7 @@ use crate::{
 };
 
 use super::{
-    decide::Prepared,
+    decide::{Prepared, RULES_KNOWN},
     inflight::Inflight,
     ledger::{CheckpointFile, Head, Ledger},
     plan::{self, Delivered, WriteSet},
@@ -39,6 +39,12 @@ const BATCH_LEN_MAX: usize = 1024;
 const UNSYNCED_BATCHES_MAX: usize = 64;
 /// How long the writer waits for the log before it looks whether it should stop.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// One write, one sync and one checkpoint for one part in this many of the calls that are on their way: few of them wait
+/// for nobody, many share what each would pay alone.
+const GATHERED_SHARE: usize = 4;
+/// But no longer than this, nor for more than so many.
+const GATHERING_MAX: Duration = Duration::from_millis(8);
+const GATHERED_MAX: usize = 64;
 
 /// Why the writer has stopped. It does not go on; the node exits and recovers when it is started again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +58,9 @@ pub enum Error {
     /// A rule that stops the writer.
     #[error("{0}")]
     Rules(String),
+    /// The log holds other records than this node; both are named.
+    #[error("{0}")]
+    Diverged(String),
     /// The files beside the database failed.
     #[error("writing the checkpoint file: {0}")]
     Checkpoint(String),
@@ -84,6 +93,22 @@ pub struct Writer {
     stop: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     health: watch::Receiver<Health>,
+    brake: Brake,
+}
+
+/// Halts a writer from outside.
+#[derive(Clone)]
+pub struct Brake {
+    stop: Arc<AtomicBool>,
+    health: watch::Sender<Health>,
+}
+
+impl Brake {
+    /// Halts the writer after the batch in hand. The first reason is the one that is kept.
+    pub fn halt(&self, why: Error) {
+        finish(&self.health, Err(why));
+        self.stop.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Writer {
@@ -96,6 +121,7 @@ impl Writer {
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (health_tx, health) = watch::channel(Health::Running);
+        let brake = Brake { stop: stop.clone(), health: health_tx.clone() };
         let (batches_tx, batches) = bounded(UNSYNCED_BATCHES_MAX);
         let deciding = {
             let (ledger, inflight, stop, health) =
@@ -113,12 +139,17 @@ impl Writer {
             }
             inflight.abandon();
         });
-        Self { stop, threads: Mutex::new(vec![deciding, syncing]), health }
+        Self { stop, threads: Mutex::new(vec![deciding, syncing]), health, brake }
     }
 
     /// Changes when the writer stops.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
+    }
+
+    /// Halts this writer, whoever holds it.
+    pub fn brake(&self) -> Brake {
+        self.brake.clone()
     }
 
     /// Stops after the batch in hand, with everything that was written synced. Blocking.
@@ -163,13 +194,14 @@ fn decide_loop(
 ) -> Result<(), Error> {
     let mut state = ledger.store.state()?;
     while !stop.load(Ordering::SeqCst) {
-        let deliveries = tail.next(BATCH_LEN_MAX, IDLE_WAIT)?;
+        let mut deliveries = tail.next(BATCH_LEN_MAX, IDLE_WAIT)?;
         if deliveries.is_empty() {
             continue;
         }
+        gather(&mut *tail, inflight, &mut deliveries)?;
         note_delivery(ledger, &deliveries);
         let delivered = prepare(inflight, deliveries);
-        let (set, halt) = plan::plan(&mut state, &ledger.store, &ledger.pinned, delivered);
+        let (set, halt) = plan::plan(&mut state, &ledger.store, &ledger.pinned, RULES_KNOWN, delivered);
         if let (Some(state), false) = (&state, set.entries.is_empty()) {
             ledger.store.write(&set, state)?;
             ledger.recent.add(&set);
@@ -184,6 +216,27 @@ fn decide_loop(
         }
     }
     Ok(())
+}
+
+/// Waits a moment for records of calls that have begun already.
+fn gather(
+    tail: &mut dyn Tail,
+    inflight: &Inflight,
+    deliveries: &mut Vec<Delivery>,
+) -> Result<(), log::Error> {
+    let until = Instant::now() + GATHERING_MAX;
+    loop {
+        let calls = inflight.on_their_way() + deliveries.len();
+        if deliveries.len() >= (calls / GATHERED_SHARE).min(GATHERED_MAX) {
+            return Ok(());
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let more = tail.next(BATCH_LEN_MAX - deliveries.len(), left)?;
+        if more.is_empty() {
+            return Ok(());
+        }
+        deliveries.extend(more);
+    }
 }
 
 fn note_delivery(ledger: &Ledger, deliveries: &[Delivery]) {
@@ -250,7 +303,7 @@ pub fn apply(
 ) -> Result<WriteSet, Error> {
     let delivered =
         values.into_iter().map(|(offset, value)| Delivered { offset, prepared: Prepared::new(value) });
-    let (set, halt) = plan::plan(state, store, pinned, delivered);
+    let (set, halt) = plan::plan(state, store, pinned, RULES_KNOWN, delivered);
     if let (Some(state), false) = (&state, set.entries.is_empty()) {
         store.write(&set, state)?;
         store.sync()?;

@@ -74,7 +74,8 @@ pub trait Log: Send + Sync {
     /// Appends a value.
     async fn append(&self, outgoing: Outgoing) -> Result<(), Error>;
 
-    /// Reads from an offset on, for the one thread that writes the ledger. At most one tail is in use at a time.
+    /// Reads from an offset on. One tail is for the thread that writes the ledger; others may read again what stands
+    /// before [`Log::end`], of a log that has one.
     fn tail(&self, from: Seq) -> Result<Box<dyn Tail>, Error>;
 
     /// The offset after the last value, asked of the log now. `None`: the ledger itself is the log.

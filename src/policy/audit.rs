@@ -1,13 +1,13 @@
 //! Every promotion of a ledger in order, routed again by the policy that was in force.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::event::{
     Digest, Header, Outcome, Seq, canonical, digest,
-    proto::{AdminAct, Body, PolicyActivated, Promoted, Slot, body::Event},
+    proto::{AdminAct, Body, PolicyActivated, Promoted, body::Event},
 };
 
-use super::{check::Policy, compile, inputs::Inputs, recheck};
+use super::{check::Policy, compile, followed::Followed, inputs::Inputs, recheck};
 
 /// What routed at a position.
 #[derive(Clone)]
@@ -23,8 +23,8 @@ enum InForce {
 /// Follows a ledger, entry after entry. Memory: about 100 bytes for each promotion.
 pub struct Audit {
     in_force: InForce,
-    current: HashMap<Digest, Option<Seq>>,
-    artifacts: HashMap<Seq, Digest>,
+    /// With the artefact of each promotion.
+    slots: Followed<Digest>,
 }
 
 /// One promotion that a policy routed.
@@ -42,7 +42,7 @@ pub struct Audited {
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { in_force: InForce::BuiltIn, current: HashMap::new(), artifacts: HashMap::new() }
+        Self { in_force: InForce::BuiltIn, slots: Followed::default() }
     }
 }
 
@@ -50,52 +50,43 @@ impl Audit {
     /// Goes past the next entry; what it found, if that is a promotion which a policy routed.
     pub fn push(&mut self, header: &Header, body: &Body) -> Option<Audited> {
         let event = body.event.as_ref().filter(|_| header.outcome == Outcome::Accepted)?;
-        match event {
-            Event::PolicyActivated(act) => self.in_force = in_force(act),
-            Event::Promoted(promoted) => {
-                let audited = self.promotion(header.seq, promoted);
-                let artifact =
-                    promoted.model_version.as_ref().and_then(|m| Digest::from_slice(&m.artifact_sha256));
-                self.artifacts.insert(header.seq, artifact.unwrap_or_default());
-                self.set(promoted.slot.as_ref(), Some(header.seq));
-                return audited;
+        let audited = match event {
+            Event::PolicyActivated(act) => {
+                self.in_force = in_force(act);
+                None
             }
-            Event::RolledBack(e) => self.set(e.slot.as_ref(), Some(e.to_seq)),
-            Event::Retired(e) => self.set(e.slot.as_ref(), None),
-            Event::Revoked(e) => {
-                let key = e.slot.as_ref().map(digest::slot).unwrap_or_default();
-                if self.current.get(&key) == Some(&Some(e.promoted_seq)) {
-                    self.current.insert(key, None);
-                }
-            }
-            _ => {}
-        }
-        None
-    }
-
-    fn set(&mut self, slot: Option<&Slot>, current: Option<Seq>) {
-        self.current.insert(slot.map(digest::slot).unwrap_or_default(), current);
+            Event::Promoted(promoted) => self.promotion(header.seq, promoted),
+            _ => None,
+        };
+        self.slots.push(header.seq, event, artifact);
+        audited
     }
 
     fn promotion(&self, seq: Seq, promoted: &Promoted) -> Option<Audited> {
-        let routing = promoted.routing.clone().unwrap_or_default();
-        let audited = |inputs, findings| Some(Audited { seq, tier: routing.tier.clone(), inputs, findings });
+        let recorded = promoted.routing.as_ref();
+        let audited = |inputs, findings| {
+            let tier = recorded.map(|routing| routing.tier.clone()).unwrap_or_default();
+            Some(Audited { seq, tier, inputs, findings })
+        };
         match &self.in_force {
-            InForce::BuiltIn if routing.policy_sha256.is_empty() => None,
+            InForce::BuiltIn if recorded.is_none_or(|routing| routing.policy_sha256.is_empty()) => None,
             InForce::BuiltIn => audited(None, vec!["names a policy, but none was in force".into()]),
             InForce::Unreadable(why) => {
                 audited(None, vec![format!("the policy in force cannot be read: {why}")])
             }
             InForce::Policy(policy) => {
                 let slot = promoted.slot.as_ref().map(digest::slot).unwrap_or_default();
-                let current = self.current.get(&slot).copied().flatten();
-                let previous =
-                    current.map(|seq| (seq, self.artifacts.get(&seq).copied().unwrap_or_default()));
-                let findings = recheck::findings(promoted, policy, previous);
-                audited(Inputs::from_bytes(&routing.inputs).ok(), findings)
+                let previous = self.slots.current(&slot).map(|(seq, artifact)| (seq, *artifact));
+                let (inputs, findings) = recheck::findings(promoted, policy, previous);
+                audited(inputs, findings)
             }
         }
     }
+}
+
+fn artifact(promoted: &Promoted) -> Digest {
+    let model = promoted.model_version.as_ref();
+    model.and_then(|model| Digest::from_slice(&model.artifact_sha256)).unwrap_or_default()
 }
 
 /// The policy in an accepted act.

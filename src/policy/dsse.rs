@@ -7,9 +7,13 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::{
+    Signature, Signer as _, SigningKey, VerifyingKey,
+    pkcs8::{self, EncodePublicKey as _},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::event::Digest;
 
@@ -119,7 +123,9 @@ pub fn verify(
     let signed = pre_authentication(&envelope.payload_type, &payload);
     let signer = signer(&envelope.signatures, &signed, identities)
         .ok_or_else(|| Error::Signer(identities.iter().map(|identity| identity.id.clone()).collect()))?;
-    let statement: Statement = serde_json::from_slice(&payload).map_err(shape)?;
+    // Strings that nobody reads would otherwise pass with bytes that are no text.
+    let payload = std::str::from_utf8(&payload).map_err(|error| Error::Shape(error.to_string()))?;
+    let statement: Statement = serde_json::from_str(payload).map_err(shape)?;
     is_type(&statement.kind, STATEMENT_TYPE)?;
     for (what, digest) in [("artefact", artifact_sha256), ("profile", profile_sha256)] {
         let sha256 = digest.to_string();
@@ -146,6 +152,18 @@ fn signer<'a>(
             .iter()
             .find(|identity| identity.key().is_some_and(|key| key.verify_strict(signed, &signature).is_ok()))
     })
+}
+
+/// Signs an in-toto statement: the envelope, as JSON. The key id is the SHA-256 of the key as SubjectPublicKeyInfo (DER),
+/// which is how the field's tools name a key.
+pub fn sign(statement: &[u8], key: &SigningKey) -> Result<String, pkcs8::spki::Error> {
+    let public = key.verifying_key().to_public_key_der()?;
+    let sig = STANDARD.encode(key.sign(&pre_authentication(PAYLOAD_TYPE, statement)).to_bytes());
+    let envelope = serde_json::json!({
+        "payload": STANDARD.encode(statement), "payloadType": PAYLOAD_TYPE,
+        "signatures": [{ "keyid": hex::encode(Sha256::digest(public.as_bytes())), "sig": sig }],
+    });
+    Ok(format!("{envelope}\n"))
 }
 
 /// DSSE's pre-authentication encoding: what is really signed.

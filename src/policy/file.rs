@@ -68,6 +68,9 @@ pub struct Tier {
     /// How many members of which groups must approve, where people do. No person fills two places.
     #[serde(default)]
     pub approvers: Vec<Quorum>,
+    /// How people must have logged in to approve.
+    #[serde(default)]
+    pub login: Login,
     /// How the comparison must be shown.
     pub comparison: Comparison,
     /// Kinds of explanation, all of them.
@@ -84,6 +87,19 @@ pub struct Tier {
     /// Days for which the evidence is kept.
     #[schemars(range(min = 1))]
     pub retain_days: u32,
+}
+
+/// How somebody must have logged in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Login {
+    /// Authentication context classes, one of which is needed; none named: any.
+    pub acr: Vec<String>,
+    /// Authentication methods (RFC 8176), all of them.
+    pub amr: Vec<String>,
+    /// Minutes between login and decision, at most; absent: any number.
+    #[schemars(range(min = 1))]
+    pub max_age_minutes: Option<u32>,
 }
 
 /// Who approves.

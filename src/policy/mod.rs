@@ -27,6 +27,7 @@ pub mod dsse;
 mod expression;
 pub mod file;
 pub mod floor;
+pub mod followed;
 pub mod inputs;
 pub mod mlmodel;
 pub mod profile;

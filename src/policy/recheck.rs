@@ -9,7 +9,7 @@ use crate::event::{
 use super::{
     check::Policy,
     inputs::Inputs,
-    requirements::{Approval, Question, Submitted},
+    requirements::{Approval, LoggedIn, Question, Submitted},
     route::{ENGINE, Route},
 };
 
@@ -47,6 +47,7 @@ pub fn submitted(promoted: &Promoted, inputs: &Inputs, in_band: bool) -> Submitt
         standing_policy: (!approval.standing_policy.is_empty()).then(|| approval.standing_policy.clone()),
         accountable: None,
         answered: approval.answered.clone(),
+        login: LoggedIn::of(approval),
     };
     Submitted {
         model: promoted.slot.as_ref().map(|slot| slot.model.clone()).unwrap_or_default(),
@@ -89,18 +90,36 @@ pub fn band_problems(promoted: &Promoted, inputs: &Inputs) -> Vec<Problem> {
 /// What an event's routing does not follow from: empty if policy and frozen inputs give exactly what was recorded,
 /// the inputs are about this promotion, and it lacks nothing that its tier requires.
 ///
-/// `previous` is the seq and artefact of the slot's promotion that was current when this one was recorded.
-pub fn findings(promoted: &Promoted, policy: &Policy, previous: Option<(u64, Digest)>) -> Vec<String> {
-    let Some(recorded) = &promoted.routing else { return vec!["the event has no routing".into()] };
-    let inputs = match Inputs::from_bytes(&recorded.inputs) {
-        Ok(inputs) => inputs,
-        Err(error) => return vec![error.to_string()],
-    };
-    let route = match policy.route(&inputs) {
+/// `previous` is the seq and artefact of the slot's promotion that was current when this one was recorded. Gives the
+/// inputs back, which reading took longer than routing them.
+pub fn findings(
+    promoted: &Promoted,
+    policy: &Policy,
+    previous: Option<(u64, Digest)>,
+) -> (Option<Inputs>, Vec<String>) {
+    let Some(recorded) = &promoted.routing else { return (None, vec!["the event has no routing".into()]) };
+    match Inputs::from_bytes(&recorded.inputs) {
+        Ok(inputs) => {
+            let findings = routed_otherwise(promoted, recorded, policy, &inputs, previous);
+            (Some(inputs), findings)
+        }
+        Err(error) => (None, vec![error.to_string()]),
+    }
+}
+
+fn routed_otherwise(
+    promoted: &Promoted,
+    recorded: &Routing,
+    policy: &Policy,
+    inputs: &Inputs,
+    previous: Option<(u64, Digest)>,
+) -> Vec<String> {
+    let route = match policy.route(inputs) {
         Ok(route) => route,
         Err(error) => return vec![error.to_string()],
     };
-    let mut findings = about_something_else(promoted, &inputs, previous);
+    let mut findings = about_something_else(promoted, inputs, previous);
+    // The inputs are what was just read, and which policy people approved under does not follow from them.
     let derived = Routing {
         approved_under_sha256: recorded.approved_under_sha256.clone(),
         ..routing(policy, &route, recorded.inputs.clone())
@@ -110,8 +129,8 @@ pub fn findings(promoted: &Promoted, policy: &Policy, previous: Option<(u64, Dig
     } else if *recorded != derived {
         findings.push("the recorded route differs from the derived one in its reasons".into());
     }
-    let lacking = policy.shortfalls(&derived.tier, &submitted(promoted, &inputs, route.in_band));
-    let band = band_problems(promoted, &inputs);
+    let lacking = policy.shortfalls(&derived.tier, &submitted(promoted, inputs, route.in_band));
+    let band = band_problems(promoted, inputs);
     findings.extend(lacking.into_iter().chain(band).map(|p| format!("{} {}", p.field, p.description)));
     findings
 }

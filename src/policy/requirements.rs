@@ -1,10 +1,14 @@
 //! What a tier requires, and what of it a promotion lacks: all shortfalls at once, in words, with field paths.
 
-use crate::event::promotion::{Problem, Problems};
+use crate::event::{
+    Micros,
+    promotion::{Problem, Problems},
+    proto, quorum,
+};
 
 use super::{
     check::Policy,
-    file::{ApprovalBy, Comparison, Identity, Tier},
+    file::{ApprovalBy, Comparison, Identity, Login, Tier},
 };
 
 /// The facts about a promotion that requirements are about. Made from a request, where people are known, or from
@@ -50,6 +54,30 @@ pub struct Approval {
     pub accountable: Option<Identity>,
     /// Questions that were answered.
     pub answered: Vec<String>,
+    /// How the approver logged in.
+    pub login: LoggedIn,
+}
+
+/// A login, as far as tiers ask for it.
+#[derive(Debug, Clone, Default)]
+pub struct LoggedIn {
+    /// Authentication context class.
+    pub acr: String,
+    /// Authentication methods.
+    pub amr: Vec<String>,
+    /// Between the login and the decision, microseconds.
+    pub age: Micros,
+}
+
+impl LoggedIn {
+    /// The login of an event's approval.
+    pub fn of(approval: &proto::Approval) -> Self {
+        Self {
+            acr: approval.acr.clone(),
+            amr: approval.amr.clone(),
+            age: approval.decided_at.saturating_sub(approval.auth_time),
+        }
+    }
 }
 
 impl Approval {
@@ -66,6 +94,11 @@ impl Policy {
             None => p.add("routing.tier", format!("the policy has no tier {tier:?}")),
             Some(tier) => {
                 approvals(self, tier, submitted, &mut p);
+                for (i, approval) in submitted.approvals.iter().enumerate() {
+                    if !approval.automated() {
+                        logged_in(tier, &approval.login, &format!("approvals[{i}]"), &mut p);
+                    }
+                }
                 comparison(tier, submitted, &mut p);
                 for kind in missing(&tier.explanations, &submitted.explanations) {
                     p.add(
@@ -80,9 +113,39 @@ impl Policy {
         p.into_sorted()
     }
 
+    /// What a person's login lacks for a tier; `at` is the path of the approval.
+    pub fn login_shortfalls(&self, tier: &str, login: &LoggedIn, at: &str) -> Vec<Problem> {
+        let mut p = Problems::default();
+        if let Some(tier) = self.tier(tier) {
+            logged_in(tier, login, at, &mut p);
+        }
+        p.into_sorted()
+    }
+
     /// What a tier requires, in words; `None` for a tier that does not exist.
     pub fn in_words(&self, tier: &str) -> Option<Vec<String>> {
         self.tier(tier).map(in_words)
+    }
+}
+
+fn logged_in(tier: &Tier, login: &LoggedIn, at: &str, p: &mut Problems) {
+    let (asked, id) = (&tier.login, &tier.id.value);
+    p.require(
+        asked.acr.is_empty() || asked.acr.contains(&login.acr),
+        format_args!("{at}.acr"),
+        format_args!("is {:?}, but tier {id} needs a login of class {}", login.acr, asked.acr.join(" or ")),
+    );
+    for method in missing(&asked.amr, &login.amr) {
+        p.add(format_args!("{at}.amr"), format!("lacks the method {method:?}, which tier {id} requires"));
+    }
+    if let Some(minutes) = asked.max_age_minutes {
+        p.require(
+            login.age <= u64::from(minutes) * 60_000_000,
+            format_args!("{at}.auth_time"),
+            format_args!(
+                "is more than {minutes} minutes before the decision, which tier {id} does not allow"
+            ),
+        );
     }
 }
 
@@ -96,6 +159,7 @@ fn in_words(tier: &Tier) -> Vec<String> {
         ),
         ApprovalBy::Human => format!("approval: {people}"),
     });
+    words.extend(login_in_words(&tier.login));
     words.push(match tier.comparison {
         Comparison::Mechanical => "comparison: any form, also one for machines".to_owned(),
         Comparison::Rendered => "comparison: rendered for people, as HTML or PDF".to_owned(),
@@ -111,6 +175,20 @@ fn in_words(tier: &Tier) -> Vec<String> {
     }
     words.push(format!("evidence kept for {} days", tier.retain_days));
     words
+}
+
+fn login_in_words(login: &Login) -> Option<String> {
+    let mut parts = Vec::new();
+    if !login.acr.is_empty() {
+        parts.push(format!("of class {}", login.acr.join(" or ")));
+    }
+    if !login.amr.is_empty() {
+        parts.push(format!("with {}", login.amr.join(" and ")));
+    }
+    if let Some(minutes) = login.max_age_minutes {
+        parts.push(format!("at most {minutes} minutes before the decision"));
+    }
+    (!parts.is_empty()).then(|| format!("login of every approver: {}", parts.join(", ")))
 }
 
 fn places_in_words(tier: &Tier) -> String {
@@ -140,7 +218,7 @@ fn approvals(policy: &Policy, tier: &Tier, submitted: &Submitted, p: &mut Proble
     if covered {
         return;
     }
-    let people = quorum(tier, submitted);
+    let people = people(tier, submitted);
     let lacking = lacking.into_sorted();
     // Whoever tried the automated way is told what is wrong with it, not that people could approve instead.
     let shown = if lacking.is_empty() || people.is_empty() { people } else { lacking };
@@ -202,7 +280,7 @@ fn under_standing_policy(
 }
 
 /// Fills the places of a quorum with people, at most one place for each.
-fn quorum(tier: &Tier, submitted: &Submitted) -> Vec<Problem> {
+fn people(tier: &Tier, submitted: &Submitted) -> Vec<Problem> {
     let mut p = Problems::default();
     let mut people: Vec<&Approval> = Vec::new();
     for approval in submitted.approvals.iter().filter(|approval| !approval.automated()) {
@@ -216,12 +294,9 @@ fn quorum(tier: &Tier, submitted: &Submitted) -> Vec<Problem> {
     if tier.approvers.is_empty() && people.is_empty() {
         p.add("approvals", format!("tier {} needs {}", tier.id.value, in_words_first(tier)));
     }
-    let places: Vec<&str> = tier
-        .approvers
-        .iter()
-        .flat_map(|quorum| std::iter::repeat_n(quorum.group.as_str(), quorum.count as usize))
-        .collect();
-    let filled = matching(&places, &people);
+    let places = quorum::places(tier.approvers.iter().map(|quorum| (quorum.group.as_str(), quorum.count)));
+    let groups: Vec<&[String]> = people.iter().map(|person| &person.matched_groups[..]).collect();
+    let filled = quorum::filled(&places, &groups);
     for quorum in &tier.approvers {
         let group = quorum.group.as_str();
         let there = places.iter().zip(&filled).filter(|(place, filled)| **place == group && **filled).count();
@@ -246,44 +321,6 @@ fn in_words_first(tier: &Tier) -> String {
         ApprovalBy::Automated => "an automated approval under a standing policy, or a person's".to_owned(),
         ApprovalBy::Human => places_in_words(tier),
     }
-}
-
-/// The largest matching of places and people: which places are filled. Each person in turn is given a place,
-/// moving others where that helps (augmenting paths).
-fn matching(places: &[&str], people: &[&Approval]) -> Vec<bool> {
-    let mut holder: Vec<Option<usize>> = vec![None; places.len()];
-    for person in 0..people.len() {
-        let mut tried = vec![false; places.len()];
-        seat(person, places, people, &mut holder, &mut tried);
-    }
-    holder.iter().map(Option::is_some).collect()
-}
-
-fn seat(
-    person: usize,
-    places: &[&str],
-    people: &[&Approval],
-    holder: &mut [Option<usize>],
-    tried: &mut [bool],
-) -> bool {
-    for (i, group) in places.iter().enumerate() {
-        let fits = people.get(person).is_some_and(|p| p.matched_groups.iter().any(|member| member == group));
-        if !fits || tried.get(i).copied().unwrap_or(true) {
-            continue;
-        }
-        if let Some(tried) = tried.get_mut(i) {
-            *tried = true;
-        }
-        let free = match holder.get(i).copied().flatten() {
-            None => true,
-            Some(other) => seat(other, places, people, holder, tried),
-        };
-        if free && let Some(place) = holder.get_mut(i) {
-            *place = Some(person);
-            return true;
-        }
-    }
-    false
 }
 
 fn comparison(tier: &Tier, submitted: &Submitted, p: &mut Problems) {

@@ -109,6 +109,13 @@ fn one_tier(place: usize, tier: &Tier, f: &mut Findings) {
         format!("tier {:?} must ask for 1 to {QUORUM_MAX} approvers, and none of 0", id.value),
     );
     f.require(tier.retain_days > 0, id, format!("tier {:?} keeps its evidence for 0 days", id.value));
+    f.list(id, &tier.login.acr, "login.acr");
+    f.list(id, &tier.login.amr, "login.amr");
+    f.require(
+        tier.login.max_age_minutes != Some(0),
+        id,
+        format!("tier {:?} allows 0 minutes between login and decision", id.value),
+    );
     f.list(id, &tier.explanations, "explanations");
     f.list(id, &tier.fairness_slices, "fairness_slices");
     f.list(id, &tier.questions, "questions");

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod example;
+mod logins;
 mod policy_file;
 mod properties;
 mod quorum;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{
-        Digest, Header, Outcome, Seq, content, digest, promotion,
+        Digest, Header, Kind, Outcome, Seq, content, digest, promotion,
         proto::{Body, Promoted, body::Event},
     },
     ledger::rows,
@@ -45,6 +45,8 @@ pub struct SlotChange {
     pub role: i32,
     /// The Promoted entry that became current; `None` if the slot became empty.
     pub current: Option<Seq>,
+    /// The Undocumented entry that fills the slot; nothing is current then.
+    pub undocumented: Option<Seq>,
 }
 
 /// A row to write.
@@ -71,8 +73,23 @@ fn index(header: &Header, body: &Body) -> Vec<Row> {
     if let Some(slot) = body.event.as_ref().and_then(promotion::slot_of) {
         prefixes.push(keys::by_model(&slot.model, Some(&slot.environment)));
     }
-    if let (Some(Event::Promoted(promoted)), Outcome::Accepted) = (&body.event, header.outcome) {
-        prefixes.extend(promotion_prefixes(promoted));
+    if let (Some(event), Outcome::Accepted) = (&body.event, header.outcome) {
+        match event {
+            Event::Promoted(promoted) => prefixes.extend(promotion_prefixes(promoted)),
+            Event::Undocumented(e) => {
+                prefixes.extend(keys::by_undocumented(&e.artifact_sha256));
+                prefixes.extend(keys::by_version(&e.registry_uri, &e.name, &e.version));
+            }
+            Event::BreakGlass(e) => prefixes.push(keys::by_break_glass(&e.artifact_sha256)),
+            Event::Tainted(e) => prefixes.push(keys::by_tainted(&e.sha256)),
+            Event::KeyShredded(e) => prefixes.push(keys::by_erased(&e.subject_id)),
+            Event::EvidenceFinding(e) => prefixes.push(keys::by_finding(&e.sha256)),
+            _ => {}
+        }
+        let references = content::references(event);
+        let held: BTreeSet<_> = references.iter().map(|(_, held)| keys::by_evidence(&held.sha256)).collect();
+        prefixes.extend(held);
+        prefixes.extend(header.kind.filter(|kind| *kind != Kind::Promoted).map(keys::by_kind));
     }
     prefixes.into_iter().map(|prefix| (keys::at(&prefix, header.seq), Vec::new())).collect()
 }
@@ -80,9 +97,9 @@ fn index(header: &Header, body: &Body) -> Vec<Row> {
 fn promotion_prefixes(promoted: &Promoted) -> BTreeSet<Vec<u8>> {
     let approvers = promoted.approvals.iter().filter_map(|approval| approval.approver.as_ref());
     let model = promoted.model_version.iter().map(|model| keys::by_artifact(&model.artifact_sha256));
-    let evidence =
-        content::evidence(promoted).into_iter().map(|(_, reference)| keys::by_evidence(&reference.sha256));
-    approvers.map(|approver| keys::by_approver(&approver.subject_id)).chain(model).chain(evidence).collect()
+    let version =
+        promoted.model_version.iter().filter_map(|m| keys::by_version(&m.registry_uri, &m.name, &m.version));
+    approvers.map(|approver| keys::by_approver(&approver.subject_id)).chain(model).chain(version).collect()
 }
 
 fn history<E>(
@@ -102,6 +119,7 @@ fn history<E>(
         }
         _ => None,
     };
-    let change = SlotChange { region: slot.region.clone(), role: slot.role, current };
+    let undocumented = matches!(event, Event::Undocumented(_)).then_some(header.seq);
+    let change = SlotChange { region: slot.region.clone(), role: slot.role, current, undocumented };
     Ok(vec![(keys::at(&prefix, header.seq), rows::encode(&change))])
 }

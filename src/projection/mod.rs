@@ -5,7 +5,10 @@
 
 pub mod dates;
 pub mod fold;
+pub mod held;
 pub mod keys;
 pub mod query;
+pub mod reliance;
+pub mod reviews;
 pub mod routing;
 pub mod worker;

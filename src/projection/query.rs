@@ -29,6 +29,8 @@ pub struct Filter {
     pub artifact: Option<Digest>,
     /// Evidence digest.
     pub evidence: Option<Digest>,
+    /// Kind.
+    pub kind: Option<Kind>,
 }
 
 /// An entry that was found.
@@ -51,6 +53,8 @@ pub struct SlotAsOf {
     pub slot: Slot,
     /// The Promoted entry that was current.
     pub current: Option<Seq>,
+    /// The Undocumented entry that filled it.
+    pub undocumented: Option<Seq>,
     /// Entry that made it so.
     pub changed_by: Seq,
     /// Its date.
@@ -163,7 +167,11 @@ fn candidates(
     };
     let model_prefix =
         || filter.model.as_ref().zip(filter.environment.as_ref()).map(|(m, e)| keys::by_model(m, Some(e)));
-    let prefix = if accepted { digest_prefix().or_else(model_prefix) } else { model_prefix() };
+    let kind_prefix = || filter.kind.filter(|kind| *kind != Kind::Promoted).map(keys::by_kind);
+    let prefix = match accepted {
+        true => digest_prefix().or_else(model_prefix).or_else(kind_prefix),
+        false => model_prefix(),
+    };
     let Some(prefix) = prefix.filter(|_| to > 0) else {
         (from..to).rev().all(visit);
         return Ok(());
@@ -175,7 +183,9 @@ fn candidates(
 
 fn matching(ledger: &Ledger, head: &Head, filter: &Filter, seq: Seq) -> Result<Option<Found>, Error> {
     let Some(found) = entry(ledger, head, seq)? else { return Ok(None) };
-    if found.header.outcome != filter.outcome.unwrap_or(Outcome::Accepted) {
+    if found.header.outcome != filter.outcome.unwrap_or(Outcome::Accepted)
+        || filter.kind.is_some_and(|kind| found.header.kind != Some(kind))
+    {
         return Ok(None);
     }
     let needs_body = filter.model.is_some()
@@ -192,7 +202,7 @@ fn matching(ledger: &Ledger, head: &Head, filter: &Filter, seq: Seq) -> Result<O
 
 fn body_matches(filter: &Filter, body: &Body) -> bool {
     let empty = Promoted::default();
-    let slot = body.event.as_ref().and_then(promotion::slot_changed_by);
+    let slot = body.event.as_ref().and_then(promotion::slot_of);
     let promoted = match &body.event {
         Some(Event::Promoted(promoted)) => promoted,
         _ => &empty,
@@ -249,7 +259,16 @@ pub fn as_of(
                 role: change.role,
             };
             let prefix = key.strip_suffix(&seq.to_be_bytes()).unwrap_or(key).to_vec();
-            Ok(Some((prefix, SlotAsOf { slot, current: change.current, changed_by: seq, since })))
+            Ok(Some((
+                prefix,
+                SlotAsOf {
+                    slot,
+                    current: change.current,
+                    undocumented: change.undocumented,
+                    changed_by: seq,
+                    since,
+                },
+            )))
         };
         match step() {
             Ok(Some((slot, as_of))) => {

@@ -96,9 +96,14 @@ impl LogKey {
 pub fn sign(checkpoint: &Checkpoint, key: &SigningKey) -> String {
     let root = BASE64_STANDARD.encode(checkpoint.root.0);
     let text = format!("{}\n{}\n{root}\n", checkpoint.origin, checkpoint.size);
-    let id = LogKey { origin: checkpoint.origin.clone(), key: key.verifying_key() }.id();
+    signed_note(&text, &checkpoint.origin, key)
+}
+
+/// A signed note over a text that ends with a line feed, under a ledger's name.
+pub(super) fn signed_note(text: &str, origin: &str, key: &SigningKey) -> String {
+    let id = LogKey { origin: origin.to_owned(), key: key.verifying_key() }.id();
     let signature = [&id.to_be_bytes()[..], &key.sign(text.as_bytes()).to_bytes()].concat();
-    format!("{text}\n\u{2014} {} {}\n", checkpoint.origin, BASE64_STANDARD.encode(signature))
+    format!("{text}\n\u{2014} {origin} {}\n", BASE64_STANDARD.encode(signature))
 }
 
 /// Reads a checkpoint and checks its signature and origin.

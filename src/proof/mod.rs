@@ -4,7 +4,13 @@
 //! travel (`api`).
 
 pub mod checkpoint;
+pub mod cosignature;
+pub mod keys;
+pub mod position;
 pub mod receipt;
 mod signed;
+pub mod status_list;
+pub mod tile;
+pub mod timestamp;
 pub mod tree;
 pub mod verify;

@@ -1,44 +1,70 @@
-//! What verification does off the serial path: event digest, time and signature of one record, on any thread.
+//! What verification does off the serial path: everything that one entry gives by itself, and its signature, on any
+//! thread.
 
 use ed25519_dalek::VerifyingKey;
 
-use super::verify::{Fault, What};
-use crate::event::{Digest, KeyId, Micros, Seq, canonical, digest};
+use super::{
+    tree,
+    verify::{Fault, StoredEntry, What},
+};
+use crate::event::{Digest, KeyId, Micros, Seq, canonical, digest, header::HEADER_LEN};
 
-/// A record whose event digest and signature are checked off the serial path.
+/// What an entry's bytes give, without its predecessor. Each byte is read once: the digests of a record are made one
+/// after the other, while it is in the processor's cache.
+pub(super) struct Recomputed<'a> {
+    /// Of the whole record.
+    pub(super) record_digest: Digest,
+    /// The record's fields; `None` if it cannot be read.
+    pub(super) signed: Option<Signed<'a>>,
+    /// Link and leaf of the header; `None` if it has not 168 bytes.
+    pub(super) chained: Option<Chained>,
+}
+
+/// A record that can be read.
+pub(super) struct Signed<'a> {
+    pub(super) envelope: Envelope<'a>,
+    pub(super) event_digest: Digest,
+    pub(super) recorded_at: Option<Micros>,
+}
+
+/// What the next header and the tree hold of a header.
+pub(super) struct Chained {
+    pub(super) link: Digest,
+    pub(super) leaf: Digest,
+}
+
+impl Chained {
+    /// `None` if the header has not 168 bytes.
+    pub(super) fn of(header: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEADER_LEN] = header.try_into().ok()?;
+        Some(Self { link: digest::link(bytes), leaf: tree::leaf_hash(bytes) })
+    }
+}
+
+pub(super) fn recomputed(entry: &StoredEntry) -> Recomputed<'_> {
+    let signed = envelope(&entry.record).map(|envelope| Signed {
+        event_digest: digest::sha256(envelope.body),
+        recorded_at: recorded_at(envelope.body),
+        envelope,
+    });
+    let chained = Chained::of(&entry.header);
+    Recomputed { record_digest: digest::record_digest(&entry.record), signed, chained }
+}
+
+/// A record whose signature is checked off the serial path.
 pub(super) struct Job<'a> {
     pub(super) seq: Seq,
-    pub(super) event_digest: Digest,
-    pub(super) recorded_at: Micros,
     pub(super) envelope: Envelope<'a>,
     pub(super) key: VerifyingKey,
     pub(super) key_id: KeyId,
     pub(super) ledger_id: Digest,
-    pub(super) signature: bool,
 }
 
 impl Job<'_> {
     pub(super) fn run(&self) -> Option<Fault> {
-        let fault = |what| Some(Fault { seq: self.seq, what });
-        let found = digest::sha256(self.envelope.body);
-        if found != self.event_digest {
-            let (found, expected) = (self.event_digest.to_string(), found.to_string());
-            return fault(What::Field { field: "event_digest", found, expected });
-        }
-        let stated = recorded_at(self.envelope.body);
-        if stated != Some(self.recorded_at) {
-            let (found, expected) = (self.recorded_at.to_string(), stated.unwrap_or_default().to_string());
-            return fault(What::Field { field: "recorded_at", found, expected });
-        }
-        let holds = || {
-            canonical::signature_holds(
-                self.envelope.body,
-                self.envelope.signature,
-                &self.ledger_id,
-                &self.key,
-            )
-        };
-        if self.signature && !holds() { fault(What::Signature(self.key_id)) } else { None }
+        let Envelope { body, signature, .. } = self.envelope;
+        let holds = canonical::signature_holds(body, signature, &self.ledger_id, &self.key);
+        (!holds).then_some(Fault { seq: self.seq, what: What::Signature(self.key_id) })
     }
 }
 
@@ -57,6 +83,7 @@ fn recorded_at(mut body: &[u8]) -> Option<Micros> {
 }
 
 /// The fields of a [`crate::event::proto::SignedRecord`], borrowed from its canonical bytes.
+#[derive(Clone, Copy)]
 pub(super) struct Envelope<'a> {
     pub(super) key_id: &'a [u8],
     pub(super) signature: &'a [u8],
@@ -85,10 +112,10 @@ pub(super) fn envelope(record: &[u8]) -> Option<Envelope<'_>> {
 }
 
 /// Maps in order on `threads` threads.
-pub(super) fn parallel<T: Sync, R: Send>(
-    items: &[T],
+pub(super) fn parallel<'a, T: Sync, R: Send>(
+    items: &'a [T],
     threads: usize,
-    map: impl Fn(&T) -> R + Sync,
+    map: impl Fn(&'a T) -> R + Sync,
 ) -> Vec<R> {
     let share = items.len().div_ceil(threads.max(1)).max(1);
     if items.len() <= share || items.len() < 64 {

@@ -35,6 +35,11 @@ impl Frontier {
         self.size
     }
 
+    /// Whether it has one root for each bit of its size, as one that was read back must.
+    pub fn is_sound(&self) -> bool {
+        self.roots.len() as u32 == self.size.count_ones()
+    }
+
     /// Appends a leaf hash; calls `completed(level, index, root)` for the leaf and every subtree that it completes.
     pub fn push(&mut self, leaf: Digest, mut completed: impl FnMut(u8, u64, Digest)) {
         let mut hash = leaf;

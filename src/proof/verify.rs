@@ -3,23 +3,20 @@
 //! Feed entries in order; memory stays flat. What the writer's rules decided is re-derived elsewhere
 //! (`ledger::replay`), because that needs look-ups; everything that needs only the entries is here.
 
-use std::collections::BTreeMap;
-
-use ed25519_dalek::VerifyingKey;
+use serde::{Deserialize, Serialize};
 
 use super::{
     checkpoint::{Checkpoint, LogKey},
-    signed::{Job, envelope, parallel},
-    tree::{self, Frontier},
+    keys::{KeyUse, Keys},
+    signed::{self, Chained, Job, Recomputed, Signed, envelope, parallel},
+    tree::Frontier,
 };
 use crate::event::{
-    Digest, Header, KeyId, Kind, Outcome, Reason, Seq, canonical, digest,
-    header::{self, HEADER_LEN},
-    proto::{KeyAdded, KeyCompromised, KeyRetired, body::Event},
+    Digest, Header, KeyId, Kind, Outcome, Reason, Seq, canonical, digest, header, proto::body::Event,
 };
 
 /// How much is recomputed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Depth {
     /// Links, tree, record and event digests.
     Hashes,
@@ -72,6 +69,22 @@ pub enum What {
     /// Signed by a key that this ledger did not have then.
     #[error("it is signed by the key {0}, which could not sign at that position")]
     Key(KeyId),
+    /// Signed by a key whose role does not allow it, though the outcome says that it does.
+    #[error("it is signed by the key {key}, which has not the role for a record of kind {kind}")]
+    Role {
+        /// The key.
+        key: KeyId,
+        /// What it signed.
+        kind: Kind,
+    },
+    /// An accepted act of the administrators without their signatures.
+    #[error("it is an act of the administrators, accepted, but {found} of them signed it and {needed} must")]
+    Quorum {
+        /// Administrators whose signature verifies.
+        found: u32,
+        /// How many must.
+        needed: u32,
+    },
     /// The signature does not verify.
     #[error("its signature does not verify under the key {0}")]
     Signature(KeyId),
@@ -95,40 +108,42 @@ pub enum What {
     },
 }
 
-#[derive(Debug, Clone)]
-struct SigningKeyState {
-    key: VerifyingKey,
-    retired: bool,
-    compromised_from: Option<Seq>,
-}
-
 /// What was checked, in numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Entries.
     pub entries: u64,
     /// Bytes of records hashed.
     pub record_bytes: u64,
-    /// Signatures that verified.
+    /// Signatures of records that verified.
     pub signatures: u64,
+    /// Signatures of administrators over their acts that verified.
+    pub admin_signatures: u64,
     /// Entries by outcome: accepted, duplicate, refused, malformed.
     pub outcomes: [u64; 4],
+    /// Front-door keys: roles, retirement, since when in wrong hands, and how many entries each signed.
+    pub keys: Vec<KeyUse>,
+}
+
+impl Summary {
     /// Keys that were marked as compromised, and since which entry: what they signed from there on is in doubt.
-    pub compromised: Vec<(KeyId, u64)>,
+    pub fn compromised(&self) -> impl Iterator<Item = (KeyId, Seq)> + '_ {
+        self.keys.iter().filter_map(|key| Some((key.key_id, key.compromised_from?)))
+    }
 }
 
 /// Recomputes a ledger, entry after entry.
 #[derive(Debug, Clone)]
 pub struct Verifier {
-    depth: Depth,
-    ledger_id: Option<Digest>,
-    pinned: Option<Digest>,
-    log_key: Option<LogKey>,
-    keys: BTreeMap<KeyId, SigningKeyState>,
-    frontier: Frontier,
-    link: Digest,
-    recorded_at: u64,
-    summary: Summary,
+    pub(super) depth: Depth,
+    pub(super) ledger_id: Option<Digest>,
+    pub(super) pinned: Option<Digest>,
+    pub(super) log_key: Option<LogKey>,
+    pub(super) keys: Keys,
+    pub(super) frontier: Frontier,
+    pub(super) link: Digest,
+    pub(super) recorded_at: u64,
+    pub(super) summary: Summary,
 }
 
 /// An entry as it was stored or sent.
@@ -148,7 +163,7 @@ impl Verifier {
             ledger_id: None,
             pinned,
             log_key: None,
-            keys: BTreeMap::new(),
+            keys: Keys::default(),
             frontier: Frontier::default(),
             link: Digest::ZERO,
             recorded_at: 0,
@@ -183,8 +198,8 @@ impl Verifier {
 
     /// What was checked so far.
     pub fn summary(&self) -> Summary {
-        let compromised = self.keys.iter().filter_map(|(id, state)| Some((*id, state.compromised_from?)));
-        Summary { compromised: compromised.collect(), ..self.summary.clone() }
+        let (keys, admin_signatures) = (self.keys.uses(), self.keys.admin_signatures);
+        Summary { keys, admin_signatures, ..self.summary.clone() }
     }
 
     /// Whether a checkpoint of the size reached so far has this root.
@@ -198,13 +213,13 @@ impl Verifier {
     /// The first [`Fault`]; the verifier must not be used after it.
     pub fn push(&mut self, entries: &[StoredEntry], threads: usize) -> Result<Vec<Header>, Fault> {
         let base = self.size();
-        let digests = parallel(entries, threads, |entry| digest::record_digest(&entry.record));
+        let recomputed = parallel(entries, threads, signed::recomputed);
         let mut headers = Vec::with_capacity(entries.len());
         let mut jobs = Vec::new();
         let mut first_fault = None;
-        for (i, (entry, record_digest)) in entries.iter().zip(&digests).enumerate() {
+        for (i, (entry, recomputed)) in entries.iter().zip(&recomputed).enumerate() {
             let seq = base + i as u64;
-            match self.chain(seq, entry, record_digest, &mut jobs) {
+            match self.chain(seq, entry, recomputed, &mut jobs) {
                 Ok(header) => headers.push(header),
                 Err(what) => {
                     first_fault = Some(Fault { seq, what });
@@ -223,41 +238,33 @@ impl Verifier {
         }
     }
 
-    /// The serial part: one header, its link and leaf, and the key that its record needs.
+    /// The serial part: one header against its predecessor and its record, and the key that its record needs.
     fn chain<'a>(
         &mut self,
         seq: Seq,
-        entry: &'a StoredEntry,
-        record_digest: &Digest,
+        entry: &StoredEntry,
+        recomputed: &Recomputed<'a>,
         jobs: &mut Vec<Job<'a>>,
     ) -> Result<Header, What> {
-        let header = Header::decode(&entry.header)?;
-        let bytes: &[u8; HEADER_LEN] = entry.header.as_slice().try_into().expect("decode checked the length");
-        if header.seq != seq {
-            return Err(What::Seq(header.seq));
-        }
-        if header.prev_link != self.link {
-            return Err(What::PrevLink { found: header.prev_link, expected: self.link });
-        }
-        let field = |field, found: &dyn ToString, expected: &dyn ToString| {
-            Err(What::Field { field, found: found.to_string(), expected: expected.to_string() })
-        };
-        if header.record_digest != *record_digest {
-            return field("record_digest", &header.record_digest, record_digest);
+        let header = self.next_header(seq, &entry.header)?;
+        let chained = recomputed.chained.as_ref().expect("decode checked the length");
+        if header.record_digest != recomputed.record_digest {
+            return Err(field("record_digest", &header.record_digest, &recomputed.record_digest));
         }
         if header.record_len as usize != entry.record.len() {
-            return field("record_len", &header.record_len, &entry.record.len());
+            return Err(field("record_len", &header.record_len, &entry.record.len()));
         }
         let malformed = header.outcome == Outcome::Malformed;
         if malformed {
             if header.event_digest != Digest::ZERO {
-                return field("event_digest", &header.event_digest, &Digest::ZERO);
+                return Err(field("event_digest", &header.event_digest, &Digest::ZERO));
             }
             if header.recorded_at != self.recorded_at {
-                return field("recorded_at", &header.recorded_at, &self.recorded_at);
+                return Err(field("recorded_at", &header.recorded_at, &self.recorded_at));
             }
         } else {
-            jobs.extend(self.signed(&header, entry)?);
+            let signed = recomputed.signed.as_ref().ok_or(What::Record(Reason::Framing))?;
+            jobs.extend(self.signed(&header, entry, signed)?);
         }
         if seq == 0 && (malformed || self.ledger_id.is_none()) {
             return Err(What::Genesis {
@@ -265,39 +272,69 @@ impl Verifier {
                 expected: self.pinned.unwrap_or_default(),
             });
         }
-        self.link = digest::link(bytes);
-        self.recorded_at = header.recorded_at;
-        self.frontier.push(tree::leaf_hash(bytes), |_, _, _| {});
-        self.summary.entries += 1;
+        self.advance(&header, chained);
         self.summary.record_bytes += entry.record.len() as u64;
-        let outcome = usize::from(header.outcome.number()) - 1;
-        if let Some(count) = self.summary.outcomes.get_mut(outcome) {
-            *count += 1;
+        Ok(header)
+    }
+
+    /// Verifies the next entry as far as its header alone shows: order, link, leaf. What its record holds, and who signed
+    /// it, is not checked; where keys change, records must be there.
+    ///
+    /// # Errors
+    /// The [`Fault`]; the verifier must not be used after it.
+    pub fn push_header(&mut self, header: &[u8]) -> Result<Header, Fault> {
+        let seq = self.size();
+        let decoded = self.next_header(seq, header).map_err(|what| Fault { seq, what })?;
+        let chained = Chained::of(header).expect("decode checked the length");
+        self.advance(&decoded, &chained);
+        Ok(decoded)
+    }
+
+    fn next_header(&self, seq: Seq, bytes: &[u8]) -> Result<Header, What> {
+        let header = Header::decode(bytes)?;
+        if header.seq != seq {
+            return Err(What::Seq(header.seq));
+        }
+        if header.prev_link != self.link {
+            return Err(What::PrevLink { found: header.prev_link, expected: self.link });
         }
         Ok(header)
     }
 
-    fn signed<'a>(&mut self, header: &Header, entry: &'a StoredEntry) -> Result<Option<Job<'a>>, What> {
-        let envelope = envelope(&entry.record).ok_or(What::Record(Reason::Framing))?;
+    fn advance(&mut self, header: &Header, chained: &Chained) {
+        self.link = chained.link;
+        self.recorded_at = header.recorded_at;
+        self.frontier.push(chained.leaf, |_, _, _| {});
+        self.summary.entries += 1;
+        let outcome = usize::from(header.outcome.number()) - 1;
+        if let Some(count) = self.summary.outcomes.get_mut(outcome) {
+            *count += 1;
+        }
+    }
+
+    /// The signature that is left to be checked, at a depth that checks any.
+    fn signed<'a>(
+        &mut self,
+        header: &Header,
+        entry: &StoredEntry,
+        signed: &Signed<'a>,
+    ) -> Result<Option<Job<'a>>, What> {
+        let Signed { envelope, event_digest, recorded_at } = signed;
         let ledger_id = self.ledger_id.unwrap_or(Digest::ZERO);
         if header.seq == 0 {
             self.genesis(envelope.body)?;
         }
         let key_id = Digest::from_slice(envelope.key_id).ok_or(What::Record(Reason::Canonical))?;
-        let key = self.keys.get(&key_id).filter(|state| !state.retired).ok_or(What::Key(key_id))?.key;
-        if header.outcome == Outcome::Accepted {
-            self.key_act(header, &entry.record)?;
+        let key = self.keys.signer(key_id, header)?;
+        let signatures = self.depth >= Depth::Signatures;
+        self.keys.follow(header, &entry.record, signatures)?;
+        if header.event_digest != *event_digest {
+            return Err(field("event_digest", &header.event_digest, event_digest));
         }
-        Ok(Some(Job {
-            seq: header.seq,
-            event_digest: header.event_digest,
-            recorded_at: header.recorded_at,
-            envelope,
-            key,
-            key_id,
-            ledger_id,
-            signature: self.depth >= Depth::Signatures,
-        }))
+        if Some(header.recorded_at) != *recorded_at {
+            return Err(field("recorded_at", &header.recorded_at, &recorded_at.unwrap_or_default()));
+        }
+        Ok(signatures.then_some(Job { seq: header.seq, envelope: *envelope, key, key_id, ledger_id }))
     }
 
     fn genesis(&mut self, body: &[u8]) -> Result<(), What> {
@@ -307,58 +344,16 @@ impl Verifier {
         let Some(Event::LedgerOpened(opened)) = decoded.filter(|_| found == expected) else {
             return Err(What::Genesis { found, expected });
         };
-        for front_door in &opened.keys {
-            self.add_key(&front_door.public_key);
-        }
+        self.keys = Keys::genesis(&opened);
         let log_key = canonical::public_key(&opened.log_key).ok_or(What::Genesis { found, expected })?;
         self.log_key = Some(LogKey { origin: opened.origin.clone(), key: log_key });
         self.ledger_id = Some(found);
         Ok(())
     }
+}
 
-    fn add_key(&mut self, public_key: &[u8]) {
-        if let Some(key) = canonical::public_key(public_key) {
-            let state = SigningKeyState { key, retired: false, compromised_from: None };
-            self.keys.insert(digest::key_id(&key), state);
-        }
-    }
-
-    /// Follows accepted key acts, so that later records are checked under the keys that were good then.
-    fn key_act(&mut self, header: &Header, record: &[u8]) -> Result<(), What> {
-        if !matches!(header.kind, Some(Kind::KeyAdded | Kind::KeyRetired | Kind::KeyCompromised)) {
-            return Ok(());
-        }
-        let record = canonical::decode(record).map_err(What::Record)?;
-        let act = record.body.event.as_ref().and_then(canonical::admin_act);
-        let statement = act.and_then(canonical::statement).ok_or(What::Record(Reason::Statement))?;
-        let unreadable = What::Record(Reason::Statement);
-        match header.kind {
-            Some(Kind::KeyAdded) => {
-                let added: KeyAdded = canonical::decode_exact(&statement.payload).ok_or(unreadable)?;
-                let key = added.key.unwrap_or_default();
-                if key.roles & crate::event::model::role::ADMIN_SIGNER == 0 {
-                    self.add_key(&key.public_key);
-                }
-            }
-            Some(Kind::KeyRetired) => {
-                let retired: KeyRetired = canonical::decode_exact(&statement.payload).ok_or(unreadable)?;
-                self.retire(&retired.key_id, None);
-            }
-            _ => {
-                let act: KeyCompromised = canonical::decode_exact(&statement.payload).ok_or(unreadable)?;
-                self.retire(&act.key_id, Some(act.from_seq));
-            }
-        }
-        Ok(())
-    }
-
-    fn retire(&mut self, key_id: &[u8], compromised_from: Option<Seq>) {
-        let state = Digest::from_slice(key_id).and_then(|id| self.keys.get_mut(&id));
-        if let Some(state) = state {
-            state.retired = true;
-            state.compromised_from = state.compromised_from.or(compromised_from);
-        }
-    }
+fn field(field: &'static str, found: &dyn ToString, expected: &dyn ToString) -> What {
+    What::Field { field, found: found.to_string(), expected: expected.to_string() }
 }
 
 /// The key that a record says it is signed by; `None` if the record cannot be read.

@@ -212,11 +212,29 @@ fn reserved_kinds_are_known_by_their_number_alone() {
             || matches!(
                 kind,
                 Kind::LedgerOpened
+                    | Kind::IssuerListed
+                    | Kind::IssuerKeys
+                    | Kind::ReviewSealed
+                    | Kind::Approved
+                    | Kind::Declined
+                    | Kind::ChangesRequested
+                    | Kind::ReviewClosed
+                    | Kind::Delegated
+                    | Kind::ConditionClosed
                     | Kind::Promoted
                     | Kind::RolledBack
                     | Kind::Revoked
                     | Kind::Retired
+                    | Kind::BreakGlass
+                    | Kind::Undocumented
                     | Kind::AttemptRefused
+                    | Kind::EvidenceFinding
+                    | Kind::StoreProbed
+                    | Kind::Tainted
+                    | Kind::LegalHoldSet
+                    | Kind::LegalHoldReleased
+                    | Kind::KeyShredded
+                    | Kind::RegistryFinding
             );
         let expected = if with_message { Reason::Canonical } else { Reason::Kind };
         assert_eq!(decode(&sealed(garbage)).err(), Some(expected), "{kind}");

@@ -14,9 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use promotion_ledger::event::{
-    Header, Outcome,
-    proto::{Person, PromoteRequest, PromotionDraft, Receipt},
+use promotion_ledger::{
+    cli::bench::sample::Piece,
+    event::{
+        Header, Outcome,
+        proto::{Person, PromoteRequest, PromotionDraft, Receipt},
+    },
 };
 use tonic::{Code, Status};
 
@@ -76,13 +79,13 @@ async fn evidence_or_people_unavailable_is_retryable_and_later_gives_one_event()
 }
 
 /// Clients that promote one model version after the other, and repeat a request until they know its fate.
-struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<tokio::task::JoinHandle<Vec<(PromotionDraft, Receipt)>>>,
 }
 
 impl Load {
-    fn start(client: &Client, count: usize) -> Self {
+    pub fn start(client: &Client, count: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let clients = (0..count).map(|model| {
             let drafts: Vec<_> = (0..3000).map(|n| client.draft(model, n)).collect();
@@ -113,7 +116,7 @@ impl Load {
         Self { clients: clients.collect(), stop }
     }
 
-    async fn end(self) -> Vec<(PromotionDraft, Receipt)> {
+    pub async fn end(self) -> Vec<(PromotionDraft, Receipt)> {
         self.stop.store(true, Ordering::SeqCst);
         let mut all = Vec::new();
         for client in self.clients {
@@ -124,7 +127,7 @@ impl Load {
 }
 
 /// Everything acknowledged is there under its number, nothing is there twice, and asking again finds it.
-async fn nothing_lost_nothing_doubled(client: &Client, acknowledged: &[(PromotionDraft, Receipt)]) {
+pub async fn nothing_lost_nothing_doubled(client: &Client, acknowledged: &[(PromotionDraft, Receipt)]) {
     client.check().await;
     let headers: Vec<_> =
         client.entries().await.iter().map(|entry| Header::decode(&entry.header).expect("a header")).collect();
@@ -179,24 +182,72 @@ const FULL_DISK: &str = r#"
 set -e
 mount -t tmpfs -o size=200m tmpfs "$1"
 "$2" init --dir "$1/node" --name localhost/full >/dev/null
+mkdir "$3/keys"
+cp "$1/node/keys/development.pem" "$3/keys"
 ( sleep 2; dd if=/dev/zero of="$1/filler" bs=64k 2>/dev/null || true ) &
 set +e
-"$2" serve --listen 127.0.0.1:0 --format json --dir "$1/node"
+"$2" serve --listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --format json --dir "$1/node"
 echo "ended $?"
 wait
 rm -f "$1/filler"
 mount -o remount,size=600m "$1"
-exec "$2" serve --listen 127.0.0.1:0 --format json --dir "$1/node"
+exec "$2" serve --listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --format json --dir "$1/node"
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_halts_with_a_clear_error_and_damages_nothing() {
+/// Whether a test may mount disks of its own; a loud skip where it may not.
+fn mounts(test: &str) -> bool {
     let possible = Command::new("unshare")
         .args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
         .output()
         .is_ok_and(|output| output.status.success());
     if !possible {
-        eprintln!("SKIPPED a_full_disk_…: this machine allows no mount namespaces");
+        eprintln!("SKIPPED {test}: this machine allows no mount namespaces");
+    }
+    possible
+}
+
+/// A node whose evidence is on a disk of its own that is nearly full.
+const FULL_EVIDENCE: &str = r#"
+set -e
+"$2" init --dir "$1/node" --name localhost/full >/dev/null
+mkdir -p "$1/node/evidence"
+mount -t tmpfs -o size=3m tmpfs "$1/node/evidence"
+exec "$2" serve --listen 127.0.0.1:0 --http-listen 127.0.0.1:0 --format json --dir "$1/node"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_of_evidence_refuses_uploads_and_nothing_else() {
+    if !mounts("a_full_disk_of_evidence_refuses_uploads_and_nothing_else") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut child = Command::new("unshare")
+        .args(["-rm", "--kill-child", "sh", "-c", FULL_EVIDENCE, "sh"])
+        .args([directory.path(), Path::new(binary().get_program())])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("unshare runs");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("the node's first line");
+    let node = Node::at(child, &line, &directory.path().join("node"));
+    let client = node.client().await;
+    client.upload_all().await;
+    let piece = |length: usize| Piece { bytes: vec![b'x'; length], media_type: "text/plain" };
+    for _ in 0..2 {
+        let refused = client.upload(&piece(8 << 20)).await.expect_err("the disk is full");
+        assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+        assert!(refused.message().contains("No space left on device"), "{refused}");
+    }
+    // What did not fit takes no room, and what is there can be promoted with.
+    client.upload(&piece(1 << 20)).await.expect("there is room for this one");
+    client.promote(client.draft(0, 0)).await.expect("a receipt");
+    client.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_halts_with_a_clear_error_and_damages_nothing() {
+    if !mounts("a_full_disk_halts_with_a_clear_error_and_damages_nothing") {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");
@@ -204,7 +255,7 @@ async fn a_full_disk_halts_with_a_clear_error_and_damages_nothing() {
     fs::create_dir(&mount).expect("a directory");
     let mut child = Command::new("unshare")
         .args(["-rm", "--kill-child", "sh", "-c", FULL_DISK, "sh"])
-        .args([&mount, Path::new(binary().get_program())])
+        .args([&mount, Path::new(binary().get_program()), directory.path()])
         .stdout(Stdio::piped())
         .spawn()
         .expect("unshare runs");
@@ -217,7 +268,7 @@ async fn a_full_disk_halts_with_a_clear_error_and_damages_nothing() {
             line
         })
     };
-    let mut node = Node::at(child, &line().await.expect("the node's first line"));
+    let mut node = Node::at(child, &line().await.expect("the node's first line"), directory.path());
     let client = node.client().await;
     client.upload_all().await;
     let load = Load::start(&client, 8);

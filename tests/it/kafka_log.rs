@@ -37,7 +37,7 @@ use crate::log_contract::{self, outgoing, take};
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the environment gives, or a loud skip.
-fn service(variable: &str, test: &str) -> Option<String> {
+pub fn service(variable: &str, test: &str) -> Option<String> {
     let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
     if value.is_none() {
         let skipped = format!("SKIPPED {test}: {variable} is not set; run tests/services/run-tests.sh");
@@ -78,11 +78,11 @@ fn client(bootstrap: &str) -> ClientConfig {
     client
 }
 
-fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
+pub fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
     client(bootstrap).create().expect("an admin client")
 }
 
-fn options() -> AdminOptions {
+pub fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
 }
 
@@ -272,8 +272,7 @@ async fn a_truncated_topic_is_unfit() {
 }
 
 /// Deleted and made anew while a tail reads: it meets a topic that is shorter than it was. (One that is filled
-/// again before the tail's next fetch goes unnoticed here, librdkafka does not look at topic ids; the node
-/// compares entries.)
+/// again before the tail's next fetch goes unnoticed here; the node compares entries: kafka_node.rs.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_created_again_is_unfit() {
     let bootstrap = require!("KAFKA_BOOTSTRAP", "a_topic_that_was_created_again_is_unfit");
@@ -342,20 +341,28 @@ async fn open_without_a_broker_is_unavailable_in_time() {
 /// A broker for one test; stopped, by its process id, when the test ends.
 pub struct Broker {
     control: String,
-    dir: PathBuf,
+    pub dir: PathBuf,
     pub bootstrap: String,
+    /// Of the listener for TLS and SASL, of a broker that was started as `secure`.
+    pub secure: Option<String>,
     _removed: tempfile::TempDir,
 }
 
 impl Broker {
     pub fn start(control: String) -> Self {
+        Self::start_as(control, "start")
+    }
+
+    /// With `start` or `secure` of kafka.sh.
+    pub fn start_as(control: String, verb: &str) -> Self {
         let removed = tempfile::tempdir().expect("a directory");
         let dir = removed.path().join("kafka");
-        let mut broker = Self { control, dir, bootstrap: String::new(), _removed: removed };
-        let line = broker.run("start");
+        let mut broker = Self { control, dir, bootstrap: String::new(), secure: None, _removed: removed };
+        let line = broker.run(verb);
         let line = String::from_utf8_lossy(&line.stdout).into_owned();
-        let bootstrap = line.split_whitespace().find_map(|word| word.strip_prefix("BOOTSTRAP="));
-        broker.bootstrap = bootstrap.expect("kafka.sh start says where").to_owned();
+        let word = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
+        broker.bootstrap = word("BOOTSTRAP=").expect("kafka.sh says where").to_owned();
+        broker.secure = word("SECURE=").map(str::to_owned);
         broker
     }
 

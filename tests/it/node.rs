@@ -166,7 +166,7 @@ async fn what_is_incomplete_is_refused_with_all_problems_and_writes_nothing(log:
         fields,
         ["approvals[0].answers", "challenger_comparison.report", "explanations", "model_version.version"]
     );
-    let request = CheckPromotionRequest { promotion: Some(draft) };
+    let request = CheckPromotionRequest { promotion: Some(client.approved(draft)) };
     let checked = client.emitter().check_promotion(request).await.expect("a check").into_inner();
     assert_eq!(checked.problems.into_iter().map(|p| p.field).collect::<Vec<_>>(), fields);
     // A second promotion that calls itself a first one.
@@ -183,8 +183,12 @@ async fn what_is_incomplete_is_refused_with_all_problems_and_writes_nothing(log:
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().starts_with("challenger_comparison.comparators"), "{}", status.message());
     // Evidence that is not what it says is not kept.
-    let description =
-        EvidenceDescription { sha256: sha256(b"one").0.to_vec(), length: 3, media_type: "text/plain".into() };
+    let description = EvidenceDescription {
+        sha256: sha256(b"one").0.to_vec(),
+        length: 3,
+        media_type: "text/plain".into(),
+        offset: 0,
+    };
     let status = client.upload_as(description, b"two".to_vec()).await.expect_err("refused");
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(client.check().await.size(), 2);
@@ -193,7 +197,7 @@ async fn what_is_incomplete_is_refused_with_all_problems_and_writes_nothing(log:
 
 fn actor() -> Option<Person> {
     Some(Person {
-        issuer: "https://idp.example.bank".into(),
+        issuer: "http://127.0.0.1:7421/development".into(),
         subject: "u-3001".into(),
         name: "Ada Ops".into(),
     })
@@ -336,7 +340,15 @@ async fn acknowledged_events_survive_kill_9_under_load(log: LogUnderTest) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_same_directory_is_refused() {
     let (dir, node, _client) = started(&LogUnderTest::Embedded).await;
-    let output = run(&["serve", "--listen", "127.0.0.1:0", "--dir", &dir.path().display().to_string()]);
+    let output = run(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--dir",
+        &dir.path().display().to_string(),
+    ]);
     assert_eq!(output.status.code(), Some(4));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(error.contains("open in another process"), "{error}");
@@ -400,5 +412,14 @@ async fn every_flipped_byte_is_found() {
         let fault = Verifier::new(Depth::Hashes, None).push(&bad, 1).expect_err("a fault");
         assert_eq!(fault.seq as usize, target, "byte {at} of a record");
     }
+    node.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_is_served_beside_grpc() {
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let node = Node::serve(&dir.path());
+    let answer = reqwest::get(format!("{}/healthz", node.http)).await.expect("an answer");
+    assert_eq!(answer.text().await.expect("text"), "ok\n");
     node.stop();
 }

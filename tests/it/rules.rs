@@ -26,17 +26,17 @@ use prost::Message;
 
 use crate::samples::*;
 
-type Expected = (Outcome, Reason, Option<Seq>);
+pub type Expected = (Outcome, Reason, Option<Seq>);
 
-const fn accepted(refers_to: Option<Seq>) -> Expected {
+pub const fn accepted(refers_to: Option<Seq>) -> Expected {
     (Outcome::Accepted, Reason::None, refers_to)
 }
 
-const fn duplicate(of: Seq) -> Expected {
+pub const fn duplicate(of: Seq) -> Expected {
     (Outcome::Duplicate, Reason::None, Some(of))
 }
 
-const fn refused(reason: Reason) -> Expected {
+pub const fn refused(reason: Reason) -> Expected {
     (Outcome::Refused, reason, None)
 }
 
@@ -45,7 +45,7 @@ const fn malformed(reason: Reason) -> Expected {
 }
 
 /// Makes the next value; may push entries before it.
-type Make = fn(&mut Ledger) -> Vec<u8>;
+pub type Make = fn(&mut Ledger) -> Vec<u8>;
 
 fn first() -> Event {
     Event::Promoted(promoted("fraud", 1, None))
@@ -102,7 +102,7 @@ const RECORDS: &[(&str, Make, Expected)] = &[
         "reserved kind",
         |l| {
             seal_bytes(
-                [l.body(first()).encode_to_vec(), vec![0xda, 1, 0]].concat(),
+                [l.body(first()).encode_to_vec(), vec![0x82, 3, 0]].concat(),
                 1,
                 &l.pinned,
                 &front_door(),
@@ -406,7 +406,7 @@ const RECORDS: &[(&str, Make, Expected)] = &[
 ];
 
 /// The state before is one genesis; `make` may add to it.
-fn outcome(name: &str, make: Make, (outcome, reason, refers_to): Expected) -> Ledger {
+pub fn outcome(name: &str, make: Make, (outcome, reason, refers_to): Expected) -> Ledger {
     let mut ledger = Ledger::new();
     let value = make(&mut ledger);
     let before = ledger.clone();
@@ -471,7 +471,7 @@ const STAGES: &[(&str, Spoil, Reason)] = &[
     ("tail", |w| w.tail = vec![0x2a, 9], Reason::Framing),
     ("extra", |w| w.extra = [vec![0xba, 6, 0x80, 0x80, 0x10], vec![0; 1 << 18]].concat(), Reason::Size),
     ("tail", |w| w.tail = vec![0x28, 1], Reason::Canonical),
-    ("extra", |w| w.extra = vec![0xda, 1, 0], Reason::Kind),
+    ("extra", |w| w.extra = vec![0x82, 3, 0], Reason::Kind),
     ("extra", |w| w.extra = vec![0xb8, 6, 1], Reason::Canonical),
     ("rules", |w| w.rules = 7, Reason::Version),
     ("key", |w| w.key = key(99), Reason::Key),
@@ -934,7 +934,7 @@ fn compromise(seed: u8, from_seq: Seq) -> KeyCompromised {
     KeyCompromised { key_id: bytes(id_of(&key(seed))), from_seq }
 }
 
-fn admin(ledger: &Ledger, kind: Kind, payload: &impl Message) -> Vec<u8> {
+pub fn admin(ledger: &Ledger, kind: Kind, payload: &impl Message) -> Vec<u8> {
     ledger.record(ledger.admin(kind, payload))
 }
 
@@ -1258,6 +1258,27 @@ fn rules_that_this_binary_lacks_halt_before_the_entry() {
     let value = admin(&ledger, Kind::RulesActivated, &RulesActivated { rules: 2 });
     assert_eq!(ledger.halts(value), Halt::Rules { seq: 2, rules: 2 });
     ledger.check();
+}
+
+/// A binary that has the next rules goes on under them; the entry that activates them was decided by the old ones.
+#[test]
+fn rules_go_up_for_a_binary_that_has_them_and_an_older_one_cannot_come_back() {
+    let mut ledger = Ledger { rules_known: 2, ..Ledger::new() };
+    let value = admin(&ledger, Kind::RulesActivated, &RulesActivated { rules: 2 });
+    let header = ledger.push(value);
+    assert_eq!((header.outcome, header.rules, ledger.state().rules), (Outcome::Accepted, 1, 2));
+    let under = |ledger: &Ledger, rules, n| {
+        let body = ledger.body(Event::Promoted(promoted("fraud", n, None))).encode_to_vec();
+        seal_bytes(body, rules, &ledger.pinned, &front_door())
+    };
+    let old = ledger.push(under(&ledger, 1, 1));
+    assert_eq!((old.outcome, old.reason, old.rules), (Outcome::Malformed, Reason::Version, 2));
+    let new = ledger.push(under(&ledger, 2, 1));
+    assert_eq!((new.outcome, new.rules), (Outcome::Accepted, 2));
+    ledger.check();
+    ledger.rules_known = 1;
+    let next = under(&ledger, 2, 2);
+    assert_eq!(ledger.halts(next), Halt::Rules { seq: 4, rules: 2 });
 }
 
 // --- dates -------------------------------------------------------------------------------------------------

@@ -7,19 +7,22 @@ use promotion_ledger::{
     event::{
         Digest, Header, KeyId, Kind, Micros, Seq, canonical,
         digest::{self, sha256},
+        gate,
         header::HEADER_LEN,
         model::role,
+        promotion,
         proto::{
             AdminAct, AdminSignature, AdminStatement, Approval, ApprovalForm, ApprovalRequest, BandCheck,
-            Basis, Body, ChallengerComparison, Comparator, ComparatorRole, Dataset, DatasetStrength,
-            EvidenceRef, Explanation, FormQuestion, FrontDoorKey, LedgerOpened, LockProof, ModelVersion,
-            PersonRef, Preconditions, Promoted, Retired, Revoked, RolledBack, Routing, SignedRecord, Slot,
-            SlotRole, body::Event,
+            Basis, Body, BreakGlass, ChallengerComparison, Comparator, ComparatorRole, Dataset,
+            DatasetStrength, EvidenceRef, Explanation, FormQuestion, FrontDoorKey, IssuerKeys, IssuerListed,
+            KnownFact, LedgerOpened, LockProof, ModelVersion, PersonRef, Preconditions, Promoted, Retired,
+            Revoked, RolledBack, Routing, SignedRecord, Slot, SlotRole, Undocumented, body::Event,
         },
     },
     ledger::{
-        decide::{Halt, Prepared, expected_key},
+        decide::{Halt, Prepared, RULES_KNOWN, expected_key},
         plan::{self, Delivered, Stop, WriteSet},
+        review_rows::{ReviewKey, ReviewRow},
         state::{Binding, Lookup, PromotionState, SlotState, State},
     },
     proof::{
@@ -124,6 +127,7 @@ pub fn evidence(what: &str, media_type: &str) -> EvidenceRef {
         length: 1000,
         media_type: media_type.into(),
         lock: Some(lock),
+        subject_id: Vec::new(),
     }
 }
 
@@ -215,6 +219,7 @@ pub fn promoted(model: &str, n: u32, champion: Option<u32>) -> Promoted {
         profile: Some(evidence("profile", "application/json")),
         routing: Some(Routing { tier: "highest".into(), engine: "built-in".into(), ..Routing::default() }),
         profile_attestation: None,
+        review: None,
     }
 }
 
@@ -231,6 +236,66 @@ pub fn revoked(model: &str, promoted_seq: Seq, request_id: &str) -> Event {
 pub fn retired(model: &str, promoted_seq: Seq, request_id: &str) -> Event {
     let actor = Some(person("Olga"));
     Event::Retired(Retired { slot: Some(slot(model)), promoted_seq, actor, request_id: request_id.into() })
+}
+
+/// An undocumented model with the artefact of version `n`, in the slot of a model.
+pub fn undocumented(model: &str, n: u32, request_id: &str) -> Undocumented {
+    Undocumented {
+        slot: Some(slot(model)),
+        artifact_sha256: hash_of(&format!("{model} {n}")),
+        registry_uri: "mlflow://registry.example".into(),
+        name: model.into(),
+        version: n.to_string(),
+        known: vec![KnownFact {
+            fact: "run_id".into(),
+            value: "4f2a".into(),
+            source: "mlflow://registry.example".into(),
+        }],
+        missing: gate::SIX_FIELDS[1..].iter().map(|&field| field.to_owned()).collect(),
+        sunset: T0 + 90 * 24 * HOUR,
+        actor: Some(person("Olga")),
+        request_id: request_id.into(),
+    }
+}
+
+/// An emergency for the artefact of version `n` in the slot of a model.
+pub fn break_glass(model: &str, n: u32, request_id: &str) -> BreakGlass {
+    BreakGlass {
+        slot: Some(slot(model)),
+        artifact_sha256: hash_of(&format!("{model} {n}")),
+        actor: Some(person("Olga")),
+        group: "on-call".into(),
+        groups_complete: true,
+        auth_time: T0,
+        acr: "mfa".into(),
+        amr: vec!["pwd".into(), "otp".into()],
+        assertion_sha256: hash_of("assertion"),
+        verified_by: "kid-1".into(),
+        expires_at: T0 + 24 * HOUR,
+        request_id: request_id.into(),
+    }
+}
+
+/// A key of an issuer, as a node saw it.
+pub fn issuer_keys() -> IssuerKeys {
+    IssuerKeys {
+        issuer: "https://idp.example".into(),
+        audience: "promotion-ledger".into(),
+        algorithms: vec!["EdDSA".into()],
+        groups_claim: "groups".into(),
+        key_id: "k1".into(),
+        jwk: br#"{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"AA"}"#.to_vec(),
+    }
+}
+
+/// A listing that these keys fit.
+pub fn issuer_listed(keys: &IssuerKeys) -> IssuerListed {
+    IssuerListed {
+        issuer: keys.issuer.clone(),
+        audience: keys.audience.clone(),
+        algorithms: keys.algorithms.clone(),
+        pinned: Vec::new(),
+    }
 }
 
 /// An administrators' statement.
@@ -261,6 +326,7 @@ pub struct MemoryLookup {
     pub links: HashMap<Seq, Digest>,
     pub slots: HashMap<Digest, SlotState>,
     pub promotions: HashMap<Seq, PromotionState>,
+    pub review_rows: HashMap<ReviewKey, ReviewRow>,
 }
 
 impl MemoryLookup {
@@ -273,6 +339,7 @@ impl MemoryLookup {
             self.bindings.extend(changes.binding);
             self.slots.extend(changes.slot);
             self.promotions.extend(changes.promotion);
+            self.review_rows.extend(changes.review_rows.iter().cloned());
         }
     }
 }
@@ -299,17 +366,37 @@ impl Lookup for MemoryLookup {
     fn promotion(&self, seq: Seq) -> Result<Option<PromotionState>, Infallible> {
         Ok(self.promotions.get(&seq).copied())
     }
+
+    fn review_row(&self, key: &ReviewKey) -> Result<Option<ReviewRow>, Infallible> {
+        Ok(self.review_rows.get(key).cloned())
+    }
 }
 
 /// A ledger in memory, driven by the code that drives real ones.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Ledger {
+    /// The newest rules version of the binary that drives it.
+    pub rules_known: u16,
     pub state: Option<State>,
     pub look: MemoryLookup,
     pub pinned: Digest,
     pub headers: Vec<[u8; HEADER_LEN]>,
     pub records: Vec<Vec<u8>>,
     pub dates: Vec<Micros>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            rules_known: RULES_KNOWN,
+            state: None,
+            look: MemoryLookup::default(),
+            pinned: Digest::ZERO,
+            headers: Vec::new(),
+            records: Vec::new(),
+            dates: Vec::new(),
+        }
+    }
 }
 
 impl Ledger {
@@ -338,7 +425,7 @@ impl Ledger {
     pub fn deliver(&mut self, batch: impl IntoIterator<Item = (Seq, Vec<u8>)>) -> Option<Stop<Infallible>> {
         let batch =
             batch.into_iter().map(|(offset, value)| Delivered { offset, prepared: Prepared::new(value) });
-        let (set, stop) = plan::plan(&mut self.state, &self.look, &self.pinned, batch);
+        let (set, stop) = plan::plan(&mut self.state, &self.look, &self.pinned, self.rules_known, batch);
         self.look.apply(&set);
         for (decided, prepared) in set.entries {
             assert_eq!(decided.header.encode(), decided.bytes);
@@ -372,11 +459,8 @@ impl Ledger {
     /// A body around an event, as an honest front door makes it now.
     pub fn body(&self, event: Event) -> Body {
         let of_event = match &event {
-            Event::Promoted(e) => e.slot.as_ref(),
-            Event::RolledBack(e) => e.slot.as_ref(),
-            Event::Revoked(e) => e.slot.as_ref(),
-            Event::Retired(e) => e.slot.as_ref(),
-            _ => None,
+            Event::ReviewSealed(e) => e.package.as_ref().and_then(|package| package.slot.as_ref()),
+            event => promotion::slot_changed_by(event),
         };
         let changed = |slot: &Slot| self.look.slots.get(&digest::slot(slot)).map(|slot| slot.changed_at);
         Body {
@@ -386,7 +470,9 @@ impl Ledger {
             preconditions: of_event.map(|slot| Preconditions {
                 slot_changed_at: changed(slot),
                 policy_activated_at: match &event {
-                    Event::Promoted(_) => self.state().policy.as_ref().map(|policy| policy.seq),
+                    Event::Promoted(_) | Event::ReviewSealed(_) => {
+                        self.state().policy.as_ref().map(|policy| policy.seq)
+                    }
                     _ => None,
                 },
             }),

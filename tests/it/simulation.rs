@@ -1,6 +1,6 @@
 //! Several nodes over one log, in one process, from a seed: random batches, delays, crashes between planning,
-//! writing and syncing, duplicates, junk, holes, races and a rules version that no binary here has. At the end
-//! every node holds the same bytes.
+//! writing and syncing, duplicates, junk, holes, races, and a rolling upgrade: two binaries over one log, of which one
+//! lacks the rules that are activated. At the end every node holds the same bytes.
 //!
 //! `SEED=17` replays one run; `RUNS=5000` makes more of them.
 
@@ -13,8 +13,8 @@ use promotion_ledger::{
         header::HEADER_LEN,
         model::role,
         proto::{
-            ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, Preconditions, RulesActivated,
-            body::Event,
+            ClockReset, CloseReason, Decision, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired,
+            Preconditions, RulesActivated, body::Event,
         },
     },
     ledger::{
@@ -24,12 +24,16 @@ use promotion_ledger::{
     },
 };
 
-use crate::samples::*;
+use crate::{review_samples::*, samples::*};
 
 const RUNS: u64 = 300;
 const NODES: usize = 3;
 const STEPS: usize = 160;
 const BATCH_LEN_MAX: u64 = 9;
+/// What the two binaries of a rolling upgrade know. Rules 2 are rules 1 under another number: what is simulated is
+/// the upgrade, not what it brings.
+const OLD: u16 = 1;
+const NEW: u16 = 2;
 
 /// splitmix64: the same numbers for the same seed on every machine.
 struct Random(u64);
@@ -70,6 +74,7 @@ impl Stored {
 /// A node: what is synced survives a crash, what is only written may not.
 #[derive(Clone)]
 struct Node {
+    rules_known: u16,
     synced: Stored,
     written: Stored,
     halted: Option<Halt<Infallible>>,
@@ -77,11 +82,14 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        Self { synced: Stored::default(), written: Stored::default(), halted: None }
+        Self { rules_known: OLD, synced: Stored::default(), written: Stored::default(), halted: None }
     }
 
     /// Plans the next deliveries, and writes the plan unless the node crashes between the two.
     fn apply(&mut self, log: &Log, count: u64, random: &mut Random, crash: bool) {
+        if self.halted.is_some() {
+            return;
+        }
         let from = self.written.size();
         let batch: Vec<_> = log
             .values
@@ -95,7 +103,7 @@ impl Node {
             })
             .collect();
         let mut state = self.written.state.clone();
-        let (set, stop) = plan::plan(&mut state, &self.written.look, &log.pinned, batch);
+        let (set, stop) = plan::plan(&mut state, &self.written.look, &log.pinned, self.rules_known, batch);
         if crash {
             self.written = self.synced.clone();
             return;
@@ -108,7 +116,11 @@ impl Node {
         }
         match stop {
             None => {}
-            Some(Stop::Halt(halt)) => self.halted = Some(halt),
+            Some(Stop::Halt(halt)) => {
+                let halted = Halt::Rules { seq: self.written.size(), rules: u32::from(NEW) };
+                assert_eq!((&halt, self.rules_known), (&halted, OLD), "before it applies that entry");
+                self.halted = Some(halt);
+            }
             Some(Stop::Behind { offset, size }) => panic!("the log went back to {offset} at {size}"),
         }
     }
@@ -161,7 +173,11 @@ impl FrontDoor<'_> {
 
     fn current(&self, model: &str) -> Option<Seq> {
         let slot = promotion_ledger::event::digest::slot(&slot(model));
-        self.view.look.slots.get(&slot).and_then(|slot| slot.current)
+        self.view
+            .look
+            .slots
+            .get(&slot)
+            .and_then(|slot| slot.current.or(slot.baseline.map(|baseline| baseline.seq)))
     }
 
     fn some_promotion(&mut self, model: &str) -> Seq {
@@ -187,11 +203,33 @@ impl FrontDoor<'_> {
         Event::Promoted(promoted)
     }
 
+    /// A review, a decision in one, or the end of one.
+    fn review(&mut self) -> Event {
+        let model = self.model();
+        let reviews: Vec<_> = self.view.look.reviews();
+        let at = self.random.below(reviews.len() as u64 + 1) as usize;
+        let Some(review) = reviews.get(at).copied() else {
+            let n = 20 + self.random.below(6) as u32;
+            let mut sealed = review_sealed(model, n, self.current(model).map(|_| 1));
+            sealed.round = 1 + self.random.below(2) as u32;
+            return Event::ReviewSealed(sealed);
+        };
+        let who = ["Ada", "Grace", "Edsger", "Rita"][self.random.below(4) as usize];
+        match self.random.below(12) {
+            0 => decision(&self.view, review, Decision::Decline, who, &["model-risk"]),
+            1 => review_closed(review, CloseReason::Expired),
+            2..6 => promoted_after(&self.view, review),
+            _ => decision(&self.view, review, Decision::Approve, who, &["model-risk"]),
+        }
+    }
+
     fn slot_change(&mut self) -> Event {
         let model = self.model();
         let current = self.current(model).unwrap_or(1);
         let request = format!("request {}", self.random.below(40));
-        match self.random.below(4) {
+        match self.random.below(6) {
+            4 => Event::Undocumented(undocumented(model, 1, &request)),
+            5 => Event::BreakGlass(break_glass(model, 3, &request)),
             0 | 1 => rolled_back(model, self.some_promotion(model), &request),
             2 => revoked(model, self.some_promotion(model), &request),
             _ => retired(model, current, &request),
@@ -225,8 +263,9 @@ impl FrontDoor<'_> {
     /// A record as an honest front door signs it, with an honest front door's mistakes.
     fn record(&mut self) -> Vec<u8> {
         let event = match self.random.below(10) {
-            0..6 => self.promotion(),
-            6..8 => self.slot_change(),
+            0..4 => self.promotion(),
+            4..7 => self.review(),
+            7..8 => self.slot_change(),
             _ => self.admin(),
         };
         let mut body = self.view.body(event);
@@ -244,7 +283,8 @@ impl FrontDoor<'_> {
             body.idempotency_key = hash_of("mine");
         }
         let signer = if self.random.one_in(5) { passing_key(self.random) } else { front_door() };
-        let rules = if self.random.one_in(30) { 2 } else { 1 };
+        let in_force = self.view.state().rules;
+        let rules = if self.random.one_in(30) { OLD + NEW - in_force } else { in_force };
         canonical::seal_record(&body, rules, &self.view.pinned, &signer)
     }
 }
@@ -275,6 +315,9 @@ fn produce(log: &mut Log, nodes: &[Node], random: &mut Random) {
                 look: stored.look.clone(),
                 pinned: log.pinned,
                 headers: stored.headers.clone(),
+                records: (0..stored.headers.len() as u64)
+                    .map(|seq| log.values.get(&seq).cloned().unwrap_or_default())
+                    .collect(),
                 ..Ledger::default()
             };
             let value = FrontDoor { view, random }.record();
@@ -310,7 +353,12 @@ fn run(seed: u64, seen: &mut BTreeMap<(Outcome, Reason), u64>) -> u64 {
         Log { pinned: Ledger::empty().pinned, values: BTreeMap::new(), end: 0, genuine: Vec::new() };
     log.append(genesis());
     let mut nodes: Vec<_> = (0..NODES).map(|_| Node::new()).collect();
-    for _ in 0..STEPS {
+    let upgrade = random.one_in(3).then(|| random.below(STEPS as u64) as usize);
+    let mut activated = None;
+    for step in 0..STEPS {
+        if upgrade == Some(step) {
+            activated = Some(activate_new_rules(&mut log, &mut random));
+        }
         let at = random.below(NODES as u64) as usize;
         match random.below(10) {
             0..5 => produce(&mut log, &nodes, &mut random),
@@ -319,24 +367,35 @@ fn run(seed: u64, seen: &mut BTreeMap<(Outcome, Reason), u64>) -> u64 {
                 nodes[at].apply(&log, count, &mut random, crash);
             }
             7..9 => nodes[at].sync(),
-            _ => nodes[at].crash(),
+            _ => {
+                nodes[at].crash();
+                // Started again, with either binary: people also go back to the old one.
+                if upgrade.is_some() {
+                    nodes[at].rules_known = if random.one_in(3) { OLD } else { NEW };
+                }
+            }
         }
     }
-    let upgrade = random.one_in(4).then(|| activate_rules_2(&mut log, &mut random));
     for node in &mut nodes {
         drain(node, &log, &mut random);
-    }
-    if let Some(seq) = upgrade {
-        for node in &mut nodes {
-            assert_eq!(node.halted, Some(Halt::Rules { seq, rules: 2 }), "before it applies that entry");
-            assert_eq!(node.synced.size(), seq);
-            // Started again, it stands there again.
+        // Started again, the old binary stands there again; the new one goes on.
+        if let (Some(seq), OLD) = (activated, node.rules_known) {
+            let size = node.synced.size();
+            let more = log.values.range(size..).next().is_some();
+            assert!(
+                node.halted.is_some() == more && size >= seq,
+                "stands at {size}; activated by entry {seq}"
+            );
             node.crash();
             drain(node, &log, &mut random);
-            assert_eq!(node.halted, Some(Halt::Rules { seq, rules: 2 }));
+            assert_eq!((node.halted.is_some(), node.synced.size()), (more, size));
+            node.crash();
+            node.rules_known = NEW;
+            drain(node, &log, &mut random);
         }
+        assert_eq!(node.halted, None);
     }
-    compare(&nodes, &log, upgrade.unwrap_or(log.values.keys().last().map_or(0, |last| last + 1)), seen)
+    compare(&nodes, &log, seen)
 }
 
 fn drain(node: &mut Node, log: &Log, random: &mut Random) {
@@ -350,30 +409,27 @@ fn drain(node: &mut Node, log: &Log, random: &mut Random) {
     node.sync();
 }
 
-/// Puts a valid RulesActivated{2} on the log, with records behind it, and returns its offset.
-fn activate_rules_2(log: &mut Log, random: &mut Random) -> Seq {
+/// Puts a valid act on the log that activates the new rules, and returns its offset.
+fn activate_new_rules(log: &mut Log, random: &mut Random) -> Seq {
     // A gap at the end becomes holes only when a later record arrives; without one the reference would lack them.
     log.append(b"junk before the upgrade".to_vec());
-    let mut reader = Node::new();
+    let mut reader = Node { rules_known: NEW, ..Node::new() };
     drain(&mut reader, log, random);
     let Stored { state, look, headers, .. } = reader.synced;
     let view = Ledger { state, look, headers, pinned: log.pinned, ..Ledger::default() };
-    let event = view.admin(Kind::RulesActivated, &RulesActivated { rules: 2 });
+    let event = view.admin(Kind::RulesActivated, &RulesActivated { rules: u32::from(NEW) });
     let seq = log.end;
     log.append(view.record(event));
-    for n in 0..random.below(5) {
-        log.append(view.record(Event::Promoted(promoted("late", n as u32 + 1, None))));
-    }
     seq
 }
 
 /// All nodes, and one that reads everything in one batch, hold the same bytes; and they verify.
-fn compare(nodes: &[Node], log: &Log, size: u64, seen: &mut BTreeMap<(Outcome, Reason), u64>) -> u64 {
-    let mut whole = Ledger { pinned: log.pinned, ..Ledger::default() };
-    whole.deliver(log.values.range(..size).map(|(offset, value)| (*offset, value.clone())));
+fn compare(nodes: &[Node], log: &Log, seen: &mut BTreeMap<(Outcome, Reason), u64>) -> u64 {
+    let mut whole = Ledger { rules_known: NEW, pinned: log.pinned, ..Ledger::default() };
+    whole.deliver(log.values.iter().map(|(offset, value)| (*offset, value.clone())));
     for node in nodes {
         let Stored { state, look, headers, dates } = &node.synced;
-        assert_eq!(headers.len() as u64, size.min(whole.size()));
+        assert_eq!(headers.len() as u64, whole.size());
         assert!(*headers == whole.headers, "headers differ");
         assert_eq!(
             state.as_ref().map(|s| (s.link, s.frontier.root())),
@@ -385,6 +441,7 @@ fn compare(nodes: &[Node], log: &Log, size: u64, seen: &mut BTreeMap<(Outcome, R
         assert_eq!(look.bindings, whole.look.bindings);
         assert_eq!(look.slots, whole.look.slots);
         assert_eq!(look.promotions, whole.look.promotions);
+        assert_eq!(look.review_rows, whole.look.review_rows);
     }
     whole.check();
     one_event_for_each_decision(&whole);

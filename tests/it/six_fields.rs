@@ -265,6 +265,10 @@ rules! {
         explanation(p).sample_manifest = Some(evidence("sample", "application/json"));
         explanation(p).computed_on.truncate(31);
     } => ["explanations[0].computed_on"];
+    sealed_for_half_a_pseudonym: |p| {
+        explanation(p).content.as_mut().unwrap().subject_id = vec![1; 16];
+    } => ["explanations[0].content.subject_id"];
+    profile_that_is_sealed: |p| profile(p).subject_id = vec![1; 32] => ["profile.subject_id"];
     sample_manifest_without_lock: |p| {
         explanation(p).sample_manifest = Some(EvidenceRef { lock: None, ..evidence("sample", "application/json") });
         explanation(p).computed_on = hash_of("sample");

@@ -13,56 +13,113 @@ const USES: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("policy", &["event"]),
     ("proof", &["event"]),
+    ("bundle", &["event", "proof"]),
+    ("readable", &["event"]),
+    ("page", &["event", "policy", "readable"]),
+    ("review", &["event", "page", "readable"]),
     // One outside world each.
     ("clock", &["event"]),
-    ("evidence", &["event"]),
-    ("identity", &["event"]),
+    ("alert", &["event"]),
+    ("identity", &["durable", "event"]),
+    ("evidence", &["event", "keyfile"]),
     ("log", &["event"]),
+    ("durable", &[]),
+    ("cursor", &["event"]),
+    ("mlflow", &["event"]),
     ("keyfile", &["identity"]),
-    ("config", &["event", "log"]),
+    ("config", &["event", "evidence", "identity", "keyfile", "log", "notify", "registry", "witness"]),
+    ("witness", &["alert", "clock", "durable", "event", "evidence", "keyfile", "ledger", "proof"]),
     // What a node does. The ledger reads a log; admission resolves people and evidence, appends to the log and waits
     // for the ledger.
     ("ledger", &["event", "log", "proof"]),
     ("projection", &["event", "ledger", "policy"]),
-    ("admission", &["clock", "event", "evidence", "identity", "ledger", "log", "policy"]),
+    ("archive", &["alert", "clock", "durable", "event", "evidence", "ledger", "proof"]),
+    (
+        "admission",
+        &[
+            "archive", "clock", "event", "evidence", "identity", "ledger", "log", "page", "policy",
+            "readable", "review",
+        ],
+    ),
+    ("notify", &["alert", "clock", "cursor", "event", "keyfile", "ledger", "page", "projection"]),
+    ("registry", &["admission", "alert", "clock", "cursor", "event", "keyfile", "ledger", "mlflow"]),
+    ("gate", &["alert", "clock", "event", "ledger", "log", "projection", "proof"]),
+    ("custody", &["admission", "alert", "archive", "event", "evidence", "identity", "ledger", "projection"]),
     // How it is asked; `node` wires everything together, and its services hold it.
     (
         "api",
-        &["admission", "config", "event", "evidence", "identity", "ledger", "node", "projection", "proof"],
+        &[
+            "admission",
+            "alert",
+            "clock",
+            "config",
+            "custody",
+            "event",
+            "evidence",
+            "gate",
+            "identity",
+            "ledger",
+            "node",
+            "page",
+            "projection",
+            "proof",
+            "readable",
+            "registry",
+            "review",
+            "witness",
+        ],
     ),
     (
         "node",
         &[
             "admission",
+            "alert",
             "api",
+            "archive",
             "clock",
             "config",
+            "custody",
             "event",
             "evidence",
+            "gate",
             "identity",
             "keyfile",
             "ledger",
             "log",
+            "notify",
             "projection",
+            "proof",
+            "registry",
+            "witness",
         ],
     ),
     // `rebuild` folds a stopped node's projections again.
     // The verify-only build's command: formats and proofs, nothing else.
-    ("offline", &["event", "proof"]),
+    ("offline", &["bundle", "event", "proof"]),
     (
         "cli",
         &[
             "api",
+            "archive",
+            "bundle",
             "clock",
             "config",
+            "durable",
             "event",
+            "evidence",
+            "gate",
+            "identity",
             "keyfile",
             "ledger",
             "log",
+            "mlflow",
             "node",
+            "page",
             "policy",
             "projection",
             "proof",
+            "readable",
+            "review",
         ],
     ),
 ];
@@ -189,13 +246,35 @@ fn modules_use_only_what_the_table_says() {
 
 #[test]
 fn pure_modules_do_no_io() {
-    let pure = ["src/event/", "src/policy/", "src/proof/"];
+    let pure = [
+        "src/event/",
+        "src/policy/",
+        "src/proof/",
+        "src/bundle/",
+        "src/readable/",
+        "src/page/",
+        "src/review/",
+        "src/mlflow/openssf.rs",
+        "src/mlflow/tar.rs",
+        "src/registry/comparison.rs",
+        "src/registry/expected.rs",
+        "src/registry/pointer.rs",
+        "src/registry/webhook.rs",
+        "src/gate/question.rs",
+        "src/gate/admission_review.rs",
+    ];
     let also = [
         "src/ledger/decide",
         "src/ledger/plan.rs",
+        "src/ledger/prepared.rs",
+        "src/ledger/reviews.rs",
+        "src/ledger/review_rows.rs",
         "src/ledger/state.rs",
         "src/ledger/keys.rs",
+        "src/ledger/gates.rs",
         "src/admission/draft.rs",
+        "src/archive/pieces.rs",
+        "src/evidence/personal/",
     ];
     let banned = [
         "tokio",
@@ -297,5 +376,57 @@ fn mod_files_hold_contents_not_logic() {
     for (path, text) in files("src", &["/mod.rs"]) {
         let lines = production(&text).lines().filter(|line| !line.trim().is_empty()).count();
         assert!(lines <= 80, "{path} has {lines} lines of code: give it a file of its own");
+    }
+}
+
+/// A promise of the README, and the tests that it names in backticks: `file.rs`, `file.rs: a_test`, or a further test of
+/// the file before it; a name may end with `…`.
+#[test]
+fn every_test_that_the_readme_names_exists() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    let (_, promises) = readme.split_once("## Promises").expect("the promises");
+    let rows =
+        promises.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| "));
+    let (mut missing, mut named) = (Vec::new(), 0);
+    for row in rows.skip(1) {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        let mut file = None;
+        for item in tests.split('`').skip(1).step_by(2).filter(|item| !item.contains('=')) {
+            let (path, test) = match item.split_once(": ") {
+                Some((path, test)) => (Some(path), Some(test)),
+                None if item.contains(['.', '/']) => (Some(item), None),
+                None => (None, Some(item)),
+            };
+            if let Some(path) = path {
+                let places = [path.to_owned(), format!("tests/it/{path}"), format!("python/tests/{path}")];
+                file = places.into_iter().map(|place| root().join(place)).find(|place| place.exists());
+            }
+            let found = file.as_deref().is_some_and(|file| holds(file, test));
+            if !found {
+                missing.push(format!("{item}, in: {row}"));
+            }
+            named += 1;
+        }
+    }
+    assert!(named > 30, "the promises are not read any more");
+    assert!(missing.is_empty(), "the README names tests that do not exist:\n{}", missing.join("\n"));
+}
+
+/// Whether a file, or one below a directory, holds a test of this name, or any test at all.
+fn holds(path: &Path, test: Option<&str>) -> bool {
+    if path.is_dir() {
+        return fs::read_dir(path)
+            .expect("a directory")
+            .any(|entry| holds(&entry.expect("an entry").path(), test));
+    }
+    let text = fs::read_to_string(path).unwrap_or_default();
+    match test {
+        Some(test) => {
+            let start = format!("fn {}", test.trim_end_matches('…'));
+            text.split(&start).skip(1).any(|rest| test.ends_with('…') || rest.starts_with('('))
+        }
+        None => ["#[test]", "::test", "proptest!", "mod tests", "def test_", "def main"]
+            .iter()
+            .any(|it| text.contains(it)),
     }
 }

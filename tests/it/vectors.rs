@@ -3,6 +3,7 @@
 
 use std::{convert::Infallible, fs, path::PathBuf};
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
     aead::{Aead, Payload},
@@ -10,6 +11,7 @@ use chacha20poly1305::{
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, Mac};
 use promotion_ledger::{
+    archive::pieces::{self, Piece},
     event::{
         Digest, Header, Kind,
         canonical::{self, seal_record},
@@ -17,15 +19,22 @@ use promotion_ledger::{
         digest,
         model::role,
         proto::{
-            AdminAct, AttemptRefused, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired,
-            MatchedRule, PolicyActivated, ReplayImpact, Routing, Sealed, SealedClaims, Shortfall, Slot,
-            SlotRole, Statement, body::Event,
+            AdminAct, AttemptRefused, ClockReset, CloseReason, Decision, EvidenceFinding, EvidenceProblem,
+            FrontDoorKey, GateMode, GateModeSet, IssuerKeys, KeyAdded, KeyCompromised, KeyRetired,
+            KeyShredded, LegalHoldReleased, LegalHoldSet, MatchedRule, PolicyActivated, ProbeAttempt,
+            RegistryFinding, RegistryProblem, ReplayImpact, ReviewSealed, Routing, Sealed, SealedClaims,
+            Shortfall, Slot, SlotPattern, SlotRole, Statement, StoreProbed, Tainted, Undocumented,
+            body::Event,
         },
     },
-    identity::subjects::{StoreKeys, Subjects},
+    identity::{
+        directory::Directory,
+        subjects::{StoreKeys, Subjects},
+    },
     proof::{
         checkpoint::{self, Checkpoint, LogKey},
         receipt::Receipt,
+        status_list::{self, Head, Line, Status, StatusList, Target},
         tree,
     },
 };
@@ -33,14 +42,14 @@ use prost::Message;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::samples::*;
+use crate::{review_samples::*, samples::*};
 
 fn hexed(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(bytes)
 }
 
 /// Compares with the committed file, or writes it.
-fn pin(name: &str, made: &Value) {
+pub fn pin(name: &str, made: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{name}.json"));
     if std::env::var("UPDATE_VECTORS").as_deref() == Ok("1") {
         let text = serde_json::to_string_pretty(made).expect("JSON") + "\n";
@@ -94,6 +103,7 @@ fn claims() -> SealedClaims {
             path: "approvals[0].answers.fair".into(),
             text: "Yes, in all segments.".into(),
         }],
+        answers: answers().encode_to_vec(),
     }
 }
 
@@ -170,7 +180,7 @@ fn story() -> (Ledger, Vec<&'static str>) {
     enter(&mut ledger, "signed for another ledger: signature", other_ledger);
     let longer = [ledger.seal(&whole), vec![0x28, 1]].concat();
     enter(&mut ledger, "unknown field: canonical", longer);
-    let reserved = [whole.encode_to_vec(), vec![0xda, 1, 0]].concat();
+    let reserved = [whole.encode_to_vec(), vec![0x82, 3, 0]].concat();
     let reserved = seal_bytes(reserved, 1, &ledger.pinned, &front_door());
     enter(&mut ledger, "reserved kind: kind", reserved);
     let version = seal_record(&whole, 2, &ledger.pinned, &front_door());
@@ -226,6 +236,37 @@ fn story() -> (Ledger, Vec<&'static str>) {
     enter(&mut ledger, "attempt refused", by_observer);
     let record = ledger.record(retired("credit", 1, "retire"));
     enter(&mut ledger, "retirement of entry 1", record);
+    for (name, event) in custody_events(ledger.size()) {
+        let key =
+            if matches!(event, Event::EvidenceFinding(_) | Event::StoreProbed(_) | Event::RegistryFinding(_))
+            {
+                observer()
+            } else {
+                front_door()
+            };
+        let record = seal_record(&ledger.body(event), 1, &ledger.pinned, &key);
+        enter(&mut ledger, name, record);
+    }
+    for (name, event) in gate_events(ledger.size()) {
+        let record = ledger.record(event);
+        enter(&mut ledger, name, record);
+    }
+    let target = SlotPattern { environment: "staging".into(), ..SlotPattern::default() };
+    let mode = GateModeSet { target: Some(target), mode: GateMode::Warn.into() };
+    let record = ledger.record(ledger.admin(Kind::GateModeSet, &mode));
+    enter(&mut ledger, "gate mode set", record);
+    let keys = crate::samples::issuer_keys();
+    let observed = |ledger: &Ledger, keys: &IssuerKeys| {
+        seal_record(&ledger.body(Event::IssuerKeys(keys.clone())), 1, &ledger.pinned, &observer())
+    };
+    let record = observed(&ledger, &keys);
+    enter(&mut ledger, "an issuer's key", record);
+    let listed = crate::samples::issuer_listed(&keys);
+    let record = ledger.record(ledger.admin(Kind::IssuerListed, &listed));
+    enter(&mut ledger, "an issuer is listed", record);
+    let other = IssuerKeys { issuer: "https://other.example".into(), ..keys };
+    let record = observed(&ledger, &other);
+    enter(&mut ledger, "not a listed issuer: precondition", record);
     let retired_key = ledger.admin(Kind::KeyRetired, &KeyRetired { key_id: bytes(id_of(&observer())) });
     let Event::KeyRetired(AdminAct { statement, mut signatures }) = retired_key.clone() else {
         unreachable!()
@@ -235,7 +276,138 @@ fn story() -> (Ledger, Vec<&'static str>) {
     enter(&mut ledger, "one signature: quorum", record);
     let record = ledger.record(retired_key);
     enter(&mut ledger, "key retired", record);
+    let routing = routed.routing;
+    reviews(&mut ledger, routing, &mut enter);
     (ledger, names)
+}
+
+/// What gates answer from, the first of it at a position: undocumented models and an emergency.
+fn gate_events(first: u64) -> Vec<(&'static str, Event)> {
+    vec![
+        ("undocumented", Event::Undocumented(undocumented("legacy", 1, "baseline"))),
+        (
+            "undocumented, nearly nothing known",
+            Event::Undocumented(Undocumented {
+                artifact_sha256: Vec::new(),
+                registry_uri: String::new(),
+                name: String::new(),
+                version: String::new(),
+                known: Vec::new(),
+                ..undocumented("older", 1, "another baseline")
+            }),
+        ),
+        ("retirement of an undocumented model", retired("older", first + 1, "retire the old one")),
+        ("break-glass", Event::BreakGlass(break_glass("legacy", 2, "emergency"))),
+    ]
+}
+
+/// A review to its promotion, and reviews that end otherwise, under the policy in force.
+fn reviews(
+    ledger: &mut Ledger,
+    routing: Option<Routing>,
+    enter: &mut impl FnMut(&mut Ledger, &'static str, Vec<u8>),
+) {
+    let sealed = |round| {
+        let mut sealed = ReviewSealed { round, ..review_sealed("mortgage", 1, None) };
+        sealed.package.as_mut().expect("a package").routing = routing.clone();
+        Event::ReviewSealed(sealed)
+    };
+    let risk = ["model-risk"];
+    let review = ledger.size();
+    let record = ledger.record(sealed(1));
+    enter(ledger, "review sealed", record);
+    let record = ledger.record(sealed(1));
+    enter(ledger, "the same review again", record);
+    let record = ledger.record(decision(ledger, review, Decision::RequestChanges, "Ada", &risk));
+    enter(ledger, "changes requested", record);
+    let review = ledger.size();
+    let record = ledger.record(sealed(2));
+    enter(ledger, "its second review", record);
+    let record = ledger.record(decision(ledger, review, Decision::Approve, "Rita", &risk));
+    enter(ledger, "the requester approves: incomplete", record);
+    let record = ledger.record(decision(ledger, review, Decision::Approve, "Ada", &risk));
+    enter(ledger, "approved, the first of two", record);
+    let conditional = decision(ledger, review, Decision::ApproveWithConditions, "Grace", &risk);
+    let (approved, record) = (ledger.size(), ledger.record(conditional));
+    enter(ledger, "approved with a condition: quorum", record);
+    let record = ledger.record(decision(ledger, review, Decision::Decline, "Edsger", &risk));
+    enter(ledger, "declined too late: precondition", record);
+    let record = ledger.record(promoted_after(ledger, review));
+    enter(ledger, "promotion of the review", record);
+    let record = ledger.record(condition_closed("mortgage", approved, "c1", "Carl"));
+    enter(ledger, "closed by its owner: incomplete", record);
+    let record = ledger.record(condition_closed("mortgage", approved, "c1", "Ada"));
+    enter(ledger, "condition closed", record);
+    let record = ledger.record(delegated("Ada", "Grace", "model-risk"));
+    enter(ledger, "delegated", record);
+    for (n, name, end) in [(2, "declined", true), (3, "review closed", false)] {
+        let mut other = review_sealed("mortgage", n, Some(1));
+        other.package.as_mut().expect("a package").routing = routing.clone();
+        let (review, record) = (ledger.size(), ledger.record(Event::ReviewSealed(other)));
+        enter(ledger, "another review", record);
+        let event = if end {
+            decision(ledger, review, Decision::Decline, "Ada", &risk)
+        } else {
+            review_closed(review, CloseReason::Withdrawn)
+        };
+        let record = ledger.record(event);
+        enter(ledger, name, record);
+    }
+}
+
+/// What custodians and re-checks record, the first of them at a position.
+fn custody_events(first: u64) -> Vec<(&'static str, Event)> {
+    let actor = Some(person("custodian"));
+    let hold = LegalHoldSet {
+        matter: "BaFin 2026-114".into(),
+        subject_id: person("approver").subject_id,
+        actor: actor.clone(),
+        request_id: "hold".into(),
+    };
+    let shredded = KeyShredded {
+        subject_id: person("approver").subject_id,
+        requested_by: actor.clone(),
+        approved_by: Some(person("second")),
+        request_id: "erase".into(),
+    };
+    let finding = EvidenceFinding {
+        sha256: hash_of("evidence"),
+        uri: "s3://evidence/sha256/ab".into(),
+        version_id: "v1".into(),
+        problem: EvidenceProblem::Unlocked.into(),
+        detail: "mode GOVERNANCE".into(),
+        day: 20_000,
+    };
+    let attempt = ProbeAttempt { attempt: "delete".into(), allowed: true, answer: "204".into() };
+    let refused = ProbeAttempt { attempt: "shorten".into(), allowed: false, answer: "403".into() };
+    let probed = StoreProbed {
+        uri: "s3://evidence".into(),
+        write_once: false,
+        attempts: vec![attempt, refused],
+        day: 20_000,
+    };
+    let registry = RegistryFinding {
+        registry_uri: "mlflow://registry.example.bank".into(),
+        name: "credit".into(),
+        version: "4".into(),
+        alias: "champion".into(),
+        problem: RegistryProblem::AliasMoved.into(),
+        promoted_seq: Some(1),
+        detail: "points to version 4, not to 3".into(),
+        day: 20_000,
+    };
+    let tainted = Tainted { sha256: hash_of("evidence"), actor: actor.clone(), request_id: "taint".into() };
+    let released = LegalHoldReleased { hold_seq: first + 3, actor, request_id: "release".into() };
+    vec![
+        ("evidence finding", Event::EvidenceFinding(finding)),
+        ("store probed", Event::StoreProbed(probed)),
+        ("tainted", Event::Tainted(tainted)),
+        ("legal hold", Event::LegalHoldSet(hold)),
+        ("erasure under a hold: precondition", Event::KeyShredded(shredded.clone())),
+        ("hold released", Event::LegalHoldReleased(released)),
+        ("registry finding", Event::RegistryFinding(registry)),
+        ("erasure", Event::KeyShredded(KeyShredded { request_id: "erase again".into(), ..shredded })),
+    ]
 }
 
 #[test]
@@ -255,6 +427,7 @@ fn records_and_headers() {
                     "kind": header.kind.map(|kind| kind.name()),
                     "outcome": header.outcome.name(),
                     "reason": header.reason.name(),
+                    "flags": header.flags,
                     "rules": header.rules,
                     "record_len": header.record_len,
                     "seq": header.seq,
@@ -295,6 +468,42 @@ fn nodes(headers: &[[u8; 168]]) -> impl FnMut(u8, u64) -> Result<Digest, Infalli
             .iter()
             .for_each(|header| frontier.push(tree::leaf_hash(header), |_, _, _| {}));
         Ok(frontier.root())
+    }
+}
+
+fn status_list() -> StatusList {
+    let target = |region: &str| Target {
+        model: "ümläut \"credit\"".into(),
+        environment: "production".into(),
+        region: region.into(),
+        role: "champion".into(),
+    };
+    let line = |status, seq, until| Line {
+        artifact_sha256: hexed(hash_of("artefact")),
+        target: target("eu"),
+        status,
+        seq,
+        until,
+    };
+    StatusList {
+        head: Head {
+            origin: ORIGIN.into(),
+            size: 8,
+            root: hexed(hash_of("root")),
+            issued_at: T0,
+            fresh_until: T0 + 24 * HOUR,
+            environment: "production".into(),
+            model: String::new(),
+        },
+        lines: vec![
+            line(Status::Current, 1, 0),
+            line(Status::RollbackEligible, 2, 0),
+            line(Status::Revoked, 3, 0),
+            line(Status::Tainted, 4, 0),
+            line(Status::Compromised, 5, 0),
+            line(Status::Undocumented, 6, T0 + HOUR),
+            line(Status::BreakGlass, 7, T0 + HOUR),
+        ],
     }
 }
 
@@ -339,9 +548,14 @@ fn tree_checkpoints_and_receipts() {
             receipts.push(json!({ "index": index, "size": size, "text": receipt.to_text() }));
         }
     }
+    let list = status_list();
+    let note = status_list::sign(&list, &log_key()).expect("a list");
+    assert_eq!(status_list::open(&note, &log), Ok(list.clone()));
+    let lists = json!([{ "head": list.head, "lines": list.lines, "note": note }]);
     pin(
         "proofs",
         &json!({
+            "status_lists": lists,
             "origin": ORIGIN, "log_seed": hexed(log_key().to_bytes()), "vkey": log.vkey(), "checkpoints": checkpoints, "receipts": receipts,
         }),
     );
@@ -387,6 +601,19 @@ fn digests_and_keys() {
             json!({ "kind": kind.number(), "principal": hexed(principal), "request_id": request, "key": hexed(key.0) })
         })
         .collect();
+    let decisions: Vec<_> = [Decision::Approve, Decision::ApproveWithConditions, Decision::Decline]
+        .iter()
+        .map(|decision| {
+            let ledger = Ledger::new();
+            let statement = decision_statement(&ledger, 0, *decision).encode_to_vec();
+            let nonce = digest::decision_nonce(&statement, &[0x58; 32]);
+            let answers = answers().encode_to_vec();
+            json!({
+                "statement": hexed(&statement), "salt": hexed([0x58; 32]), "nonce": BASE64_URL_SAFE_NO_PAD.encode(nonce.0),
+                "answers": hexed(&answers), "answers_digest": hexed(digest::decision_answers(&answers).0),
+            })
+        })
+        .collect();
     let record_digests: Vec<_> = [0usize, 1, 63, 64, 65, 1024, 1025, 262_144]
         .iter()
         .map(|len| {
@@ -397,7 +624,7 @@ fn digests_and_keys() {
     pin(
         "digests",
         &json!({
-            "slots": slot_digests, "promotion_keys": promotion_keys, "request_keys": request_keys,
+            "slots": slot_digests, "promotion_keys": promotion_keys, "request_keys": request_keys, "decisions": decisions,
             "record_digests": record_digests, "record_digests_note": "byte i of the value is i mod 251",
         }),
     );
@@ -417,6 +644,38 @@ fn kinds_outcomes_and_reasons() {
     pin("numbers", &json!({ "kinds": kinds, "outcomes": outcomes, "reasons": reasons }));
 }
 
+// --- archive -----------------------------------------------------------------------------------------------
+
+/// Pieces of the sample ledger, archived in two steps, by name and SHA-256.
+#[test]
+fn archive_pieces() {
+    let (ledger, _) = story();
+    let headers = &ledger.headers;
+    let size = headers.len() as u64;
+    let mut made = Vec::new();
+    for (archived, to) in [(0, 5), (5, size)] {
+        for piece in pieces::next_step(archived, to) {
+            let bytes = match piece {
+                Piece::Entries { len, .. } => promotion_ledger::proof::tile::bundle(&headers[..len as usize]),
+                Piece::Records { first, len } => {
+                    let values = &ledger.records[first as usize..(first + len) as usize];
+                    pieces::records(values.iter().map(Vec::as_slice))
+                }
+                Piece::Checkpoint { size } => {
+                    let root = tree::root(&mut nodes(headers), size).unwrap();
+                    checkpoint::sign(&Checkpoint { origin: ORIGIN.into(), size, root }, &log_key())
+                        .into_bytes()
+                }
+            };
+            let sha256 = hexed(digest::sha256(&bytes).0);
+            made.push(json!({ "name": piece.name(&ledger.pinned), "length": bytes.len(), "sha256": sha256 }));
+        }
+    }
+    let paths =
+        [0, 999, 1_000, 1_234_067].map(|bundle| Piece::Entries { bundle, len: 256 }.name(&ledger.pinned));
+    pin("archive", &json!({ "steps": [5, size], "pieces": made, "paths": paths }));
+}
+
 // --- sealed items ------------------------------------------------------------------------------------------
 
 /// The item is opened by the key store from a record in its own format.
@@ -431,19 +690,25 @@ fn sealed_items_and_subject_records() {
     }
     let name = hex::encode(mac.finalize().into_bytes());
     let tag = b"promotion-ledger v1 subject record\0";
-    let wrapped = encrypt(wrap, record_nonce, &[SALT, PERSON_KEY].concat(), tag);
+    let id = digest::subject_id(&SALT, ISSUER, SUBJECT);
+    let wrapped = encrypt(wrap, record_nonce, &[SALT, PERSON_KEY, id.0].concat(), tag);
     let record = [&record_nonce[..], &wrapped].concat();
 
     let dir = tempfile::tempdir().unwrap();
-    let subjects =
-        Subjects::open(dir.path(), StoreKeys { wrap: wrap.into(), lookup: lookup.into() }).unwrap();
+    let subjects = Subjects::new(
+        Box::new(Directory::open(dir.path()).unwrap()),
+        StoreKeys { wrap: wrap.into(), lookup: lookup.into() },
+    );
     let item = sealed(&ledger_id);
-    let id = digest::subject_id(&SALT, ISSUER, SUBJECT);
     assert_eq!(subjects.unseal(&item, &ledger_id).unwrap(), None, "erased, or never there");
     fs::write(dir.path().join("subjects").join(&name), &record).unwrap();
-    fs::write(dir.path().join("ids").join(id.to_string()), &record).unwrap();
+    fs::write(dir.path().join("ids").join(id.to_string()), format!("subjects/{name}")).unwrap();
     assert_eq!(subjects.existing(ISSUER, SUBJECT).unwrap().unwrap().id, id);
     assert_eq!(subjects.unseal(&item, &ledger_id).unwrap(), Some(claims()));
+    let content = b"declined: income below the threshold";
+    let stored = subjects.existing(ISSUER, SUBJECT).unwrap().unwrap().seal_evidence(content, &ledger_id);
+    assert_eq!(subjects.open_evidence(&stored, &ledger_id).unwrap().unwrap().as_slice(), content);
+    assert!(subjects.open_evidence(&stored, &Digest::ZERO).is_err(), "of another ledger");
 
     pin(
         "sealed",
@@ -455,6 +720,7 @@ fn sealed_items_and_subject_records() {
                 "commitment": hexed(&item.commitment),
             },
             "subject_record": { "wrap_key": hexed(wrap), "lookup_key": hexed(lookup), "name": name, "record": hexed(&record) },
+            "evidence": { "content": hexed(content), "stored": hexed(stored) },
         }),
     );
 }

@@ -2,7 +2,7 @@
 # Installs, or names, what the build (and with `services` the tests' servers) need from the system. Silent when
 # there is nothing to do. Installs only with apt-get, as root or through a sudo that asks nothing, and only when
 # INSTALL_DEPS=1 or CI=true is set or a person at the terminal says yes.
-# usage: deps.sh [build] [services]       exit codes: 0 all there, 1 something is missing, 2 usage
+# usage: deps.sh [build] [services] [browser]       exit codes: 0 all there, 1 something is missing, 2 usage
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -46,8 +46,16 @@ build() {
 services() {
   need openjdk-17-jre-headless have_java
   need maven have mvn
+  need openssl have openssl
+  need curl have curl
   need python3 have python3
   need python3-venv python3 -c 'import ensurepip, venv' 2>/dev/null
+}
+
+# Debian's names; where there are others, a browser test says what it lacks.
+browser() {
+  need chromium have chromium
+  need chromium-driver have chromedriver
 }
 
 rust() {
@@ -91,8 +99,8 @@ apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Tim
 [ $# -gt 0 ] || set -- build
 for group in "$@"; do
   case $group in
-    build | services) "$group" ;;
-    *) echo "deps.sh: unknown group: $group (build, services)" >&2; exit 2 ;;
+    build | services | browser) "$group" ;;
+    *) echo "deps.sh: unknown group: $group (build, services, browser)" >&2; exit 2 ;;
   esac
 done
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One real Apache Kafka broker (KRaft) on 127.0.0.1, from Maven packages: no Docker, no root, no download page.
+# Real Apache Kafka brokers (KRaft) on 127.0.0.1, from Maven packages: no Docker, no root, no download page.
 # `kafka.sh help` prints the verbs. Needs Java 17 or later, and Maven once for `install`.
 set -euo pipefail
 
@@ -17,6 +17,10 @@ usage() {
 usage: kafka.sh VERB …
   install                                   copy Kafka $version's jars to $libs
   start DIR [PORT]                          start the broker of DIR; prints BOOTSTRAP=127.0.0.1:P PID=n
+  cluster DIR                               three brokers, in DIR/1 to DIR/3: start, stop and kill take each of them;
+                                            prints BOOTSTRAP=127.0.0.1:P,127.0.0.1:P,127.0.0.1:P
+  secure DIR                                as start, with a listener for TLS and SASL (SCRAM-SHA-512) beside the other;
+                                            prints SECURE=127.0.0.1:P too; DIR/ca.pem, DIR/user and DIR/password open it
   stop DIR                                  TERM, then KILL after $stop_seconds s
   kill DIR                                  SIGKILL; \`start DIR\` brings it back with its data and ports
   topic BOOTSTRAP NAME [config=value…]      create a topic with one partition
@@ -88,7 +92,7 @@ broker_pid() {
 
 property() { sed -n "s/^$1=//p" "$dir/server.properties"; }
 
-broker_port() { property advertised.listeners | sed 's/.*://'; }
+broker_port() { property advertised.listeners | sed 's/.*://'; } # the last one is the plain one
 
 # ApiVersions v0 over a bare socket, correlation id 1: an answer with that id comes from a broker that serves.
 answers() {
@@ -110,36 +114,68 @@ free_port() {
 
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# Broker $3 of a cluster whose controllers are $4, with $5 replicas of the internal topics.
 write_properties() {
-  local client=$1 controller=$2
+  local client=$1 controller=$2 id=${3:-1} voters=${4:-1@127.0.0.1:$2} replicas=${5:-1}
   cat >"$dir/server.properties" <<EOF
-# Written by kafka.sh. One broker for tests and development; topic settings are left to the topics.
+# Written by kafka.sh. For tests and development; topic settings are left to the topics.
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$controller
+node.id=$id
+controller.quorum.voters=$voters
 listeners=PLAINTEXT://127.0.0.1:$client,CONTROLLER://127.0.0.1:$controller
 advertised.listeners=PLAINTEXT://127.0.0.1:$client
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs=$dir/data
 num.partitions=1
 default.replication.factor=1
 min.insync.replicas=1
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor=$replicas
 offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
+transaction.state.log.replication.factor=$replicas
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=$replicas
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 # A killed broker may register again only when its old session has ended: 9 s by default.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+# A replica that hangs leaves the ones that must have each record after this time: 30 s by default.
+replica.lag.time.max.ms=5000
 EOF
 }
+
+# A second listener, for clients that show a password over TLS. The JDK's keytool makes the certificate; the user is
+# made by `format`, in the cluster's own metadata.
+write_secure_properties() {
+  local secure=$1 store=$dir/keystore.p12 keytool=${JAVA_HOME:+$JAVA_HOME/bin/}keytool
+  (
+    umask 077
+    cluster_id >"$dir/password"
+    cluster_id >"$dir/keystore.password"
+  )
+  echo ledger >"$dir/user"
+  rm -f "$store"
+  "$keytool" -genkeypair -alias broker -keyalg EC -groupname secp256r1 -validity 365 -dname CN=127.0.0.1 \
+    -ext san=ip:127.0.0.1 -keystore "$store" -storetype PKCS12 -storepass:file "$dir/keystore.password" 2>/dev/null ||
+    fail "keytool made no certificate"
+  "$keytool" -exportcert -rfc -alias broker -keystore "$store" -storepass:file "$dir/keystore.password" \
+    >"$dir/ca.pem" 2>/dev/null || fail "keytool exported no certificate"
+  sed -i "s,^listeners=,&SASL_SSL://127.0.0.1:$secure\,,; s,^advertised.listeners=,&SASL_SSL://127.0.0.1:$secure\,," \
+    "$dir/server.properties"
+  cat >>"$dir/server.properties" <<EOF
+ssl.keystore.type=PKCS12
+ssl.keystore.location=$store
+ssl.keystore.password=$(cat "$dir/keystore.password")
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+EOF
+}
+
+secure_port() { property advertised.listeners | sed -n 's/^SASL_SSL:[^,]*:\([0-9]*\),.*/\1/p'; }
 
 # 16 random bytes in URL-safe base64; a leading "-" would be read as an option.
 cluster_id() {
@@ -156,8 +192,12 @@ kafka_java() { "$java" -cp "$libs/*" -Dlog4j2.configurationFile="$here/kafka/log
 kafka_tool() { kafka_java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "$@"; }
 
 format() {
-  local out
-  out=$(kafka_tool kafka.tools.StorageTool format --ignore-formatted -t "$(cluster_id)" -c "$dir/server.properties" 2>&1) ||
+  local out scram=()
+  if [ -e "$dir/user" ]; then
+    scram=(--add-scram "SCRAM-SHA-512=[name=$(cat "$dir/user"),password=$(cat "$dir/password")]")
+  fi
+  out=$(kafka_tool kafka.tools.StorageTool format --ignore-formatted -t "${1:-$(cluster_id)}" \
+    -c "$dir/server.properties" ${scram[@]+"${scram[@]}"} 2>&1) ||
     fail "formatting $dir failed: $out"
 }
 
@@ -195,7 +235,7 @@ launch() {
 }
 
 start_locked() {
-  local port=$1 pid status tries fresh=false
+  local port=$1 secure=${2-} pid status tries fresh=false
   pid=$(broker_pid)
   if [ ! -e "$dir/formatted" ]; then fresh=true; fi
   if ! $fresh && [ -n "$port" ] && [ "$port" != "$(broker_port)" ]; then
@@ -205,6 +245,7 @@ start_locked() {
     if [ -n "$port" ] && taken "$port"; then fail "port $port is taken"; fi
     if $fresh; then
       write_properties "${port:-$(free_port)}" "$(free_port)"
+      if [ -n "$secure" ]; then write_secure_properties "$(free_port)"; fi
       format
       touch "$dir/formatted"
     fi
@@ -214,11 +255,12 @@ start_locked() {
       if [ "$status" = 0 ]; then break; fi
       if [ "$status" != 4 ]; then exit 1; fi
       if ! $fresh || [ "$tries" = "$port_tries" ]; then fail "a port of $dir is taken: $(property listeners)"; fi
+      if [ -n "$secure" ]; then fail "a port of $dir is taken; start another directory"; fi
       write_properties "${port:-$(free_port)}" "$(free_port)"
     done
     pid=$(broker_pid)
   fi
-  echo "BOOTSTRAP=127.0.0.1:$(broker_port) PID=$pid"
+  echo "BOOTSTRAP=127.0.0.1:$(broker_port) PID=$pid${secure:+ SECURE=127.0.0.1:$(secure_port)}"
 }
 
 start() {
@@ -227,6 +269,51 @@ start() {
   install
   enter_dir "$1"
   { flock 9; start_locked "${2-}"; } 9>"$dir/start.lock"
+}
+
+secure() {
+  [ $# = 1 ] || misuse "secure takes DIR"
+  install
+  enter_dir "$1"
+  { flock 9; start_locked "" secure; } 9>"$dir/start.lock"
+}
+
+# Three brokers that are controllers too: any two of them go on without the third.
+cluster() {
+  [ $# = 1 ] || misuse "cluster takes DIR"
+  install
+  enter_dir "$1"
+  local all=$dir id i voters="" controllers=() jobs=() bootstrap="" failed=false
+  if [ ! -e "$all/formatted" ]; then
+    id=$(cluster_id)
+    for i in 1 2 3; do
+      controllers[i]=$(free_port)
+      voters=$voters${voters:+,}$i@127.0.0.1:${controllers[i]}
+    done
+    for i in 1 2 3; do
+      dir=$all/$i
+      mkdir -p "$dir"
+      write_properties "$(free_port)" "${controllers[i]}" "$i" "$voters" 3
+      format "$id"
+      touch "$dir/formatted"
+    done
+    touch "$all/formatted"
+  fi
+  # Together: one alone has no majority, and does not answer.
+  for i in 1 2 3; do
+    "$here/kafka.sh" start "$all/$i" >"$all/$i/started" &
+    jobs+=("$!")
+  done
+  for i in "${jobs[@]}"; do wait "$i" || failed=true; done
+  if $failed; then
+    for i in 1 2 3; do "$here/kafka.sh" stop "$all/$i" || true; done
+    fail "the cluster of $all did not start"
+  fi
+  for i in 1 2 3; do
+    dir=$all/$i
+    bootstrap=$bootstrap${bootstrap:+,}127.0.0.1:$(broker_port)
+  done
+  echo "BOOTSTRAP=$bootstrap"
 }
 
 # Waits until the broker is gone. 1 when it is still there after the given seconds.
@@ -310,6 +397,8 @@ verb=${1-help}
 case $verb in
   install) install ;;
   start) start "$@" ;;
+  cluster) cluster "$@" ;;
+  secure) secure "$@" ;;
   stop) stop "$@" ;;
   kill) kill_broker "$@" ;;
   topic) topic "$@" ;;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests, on a real Kafka too. Every part runs; the exit code is 1 if any failed. Arguments go to `cargo test`.
 #   KAFKA_BOOTSTRAP=HOST:PORT  use this broker, and start none
+#   S3_ENDPOINT=URL, S3_CREDENTIALS=FILE  use this S3 service, and start none
 #   REQUIRE_SERVICES=1         what would be skipped fails
 # For the tests: KAFKA_BOOTSTRAP; and for a broker of our own KAFKA_DIR and KAFKA_CONTROL (kafka.sh), so that a
 # test can run `$KAFKA_CONTROL kill "$KAFKA_DIR"` and `$KAFKA_CONTROL start "$KAFKA_DIR"`.
@@ -12,8 +13,14 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/prom
 # Pinned: what the second computation of the test vectors imports.
 vector_packages=(blake3==1.0.11 cryptography==50.0.2)
 check=tests/vectors/check.py
+# Pinned: the second verifier of bundles, and the field's own tools that read an attestation.
+auditor_packages=(blake3==1.0.11 cryptography==50.0.2 in-toto==3.1.0 securesystemslib==1.6.0 in-toto-attestation==0.9.3 protobuf==7.36.2)
 # Pinned: the plain consumer of python/read_topic.py.
 consumer_packages=(confluent-kafka==2.16.1)
+# Pinned: building, typing and testing the Python client, and the sources that its helpers freeze.
+client_packages=(build==1.6.1 setuptools==84.2.1 wheel==0.48.0 grpcio==1.85.3 grpcio-tools==1.85.1 protobuf==7.36.2 mypy==2.4.1 pytest==9.2.0
+  cryptography==50.0.2 mlflow==3.17.2 shap==0.51.0 matplotlib==3.11.2 plotly==5.24.1 kaleido==0.2.1 deltalake==1.6.6
+  pyiceberg==0.12.0 sqlalchemy==2.1.9 ocsf-json-schema==1.2.0 jsonschema==4.26.0)
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/promotion-ledger-tests.XXXXXX")
 failed=0
@@ -23,6 +30,10 @@ summary=()
 finish() {
   local status=$?
   if [ -e "$work/kafka/server.properties" ]; then "$services/kafka.sh" stop "$work/kafka" || true; fi
+  "$services/mlflow.sh" stop "$work/mlflow" || true
+  "$services/kubernetes.sh" stop "$work/kubernetes" || true
+  "$services/keycloak.sh" stop "$work/keycloak" || true
+  if [ -d "$work/s3" ]; then "$services/versitygw.sh" stop "$work/s3" || true; fi
   rm -rf "$work"
   exit "$status"
 }
@@ -72,6 +83,77 @@ kafka() {
   part kafka "started: $KAFKA_BOOTSTRAP"
 }
 
+# A kube-apiserver with etcd, as KUBERNETES_URL, KUBERNETES_TOKEN and KUBERNETES_CRD.
+kubernetes() {
+  local line
+  if ! "$services/kubernetes.sh" install 2>&1 | tee "$work/install.log" >&2; then
+    skip kubernetes "every test on a real Kubernetes API" "$(reason_in "$work/install.log")"
+    return
+  fi
+  if ! line=$("$services/kubernetes.sh" start "$work/kubernetes"); then
+    part kubernetes "FAILED (the API server did not start)"
+    return
+  fi
+  read -r KUBERNETES_URL KUBERNETES_TOKEN KUBERNETES_CRD <<<"$line"
+  export KUBERNETES_URL=${KUBERNETES_URL#URL=} KUBERNETES_TOKEN=${KUBERNETES_TOKEN#TOKEN=} KUBERNETES_CRD=${KUBERNETES_CRD#CRD=}
+  part kubernetes "started: $KUBERNETES_URL"
+}
+
+# An MLflow server, as MLFLOW_URL.
+mlflow() {
+  local line
+  if ! "$services/mlflow.sh" install 2>&1 | tee "$work/install.log" >&2; then
+    skip mlflow "every test on a real MLflow" "$(reason_in "$work/install.log")"
+    return
+  fi
+  if ! line=$("$services/mlflow.sh" start "$work/mlflow"); then
+    part mlflow "FAILED (the server did not start)"
+    return
+  fi
+  export MLFLOW_URL=${line#URL=}
+  part mlflow "started: $MLFLOW_URL"
+}
+
+# A Keycloak with a realm of people, as KEYCLOAK_URL; its tests drive a Chromium.
+keycloak() {
+  local line what="every test with people at a real Keycloak in a real browser"
+  if ! command -v chromedriver >/dev/null || ! command -v chromium >/dev/null; then
+    skip keycloak "$what" "no chromium or chromedriver; tests/services/deps.sh browser installs them"
+    return
+  fi
+  if ! "$services/keycloak.sh" install 2>&1 | tee "$work/install.log" >&2; then
+    skip keycloak "$what" "$(reason_in "$work/install.log")"
+    return
+  fi
+  if ! line=$("$services/keycloak.sh" start "$work/keycloak"); then
+    part keycloak "FAILED (the server did not start)"
+    return
+  fi
+  export KEYCLOAK_URL=${line#URL=}
+  part keycloak "started: $KEYCLOAK_URL"
+}
+
+# An S3 service with Object Lock.
+s3() {
+  if [ -n "${S3_ENDPOINT-}" ]; then
+    part s3 "given: $S3_ENDPOINT"
+    return
+  fi
+  local line
+  if ! "$services/versitygw.sh" install 2>&1 | tee "$work/install.log" >&2; then
+    skip s3 "every test on a real S3 service" "$(reason_in "$work/install.log")"
+    return
+  fi
+  if ! line=$("$services/versitygw.sh" start "$work/s3"); then
+    part s3 "FAILED (the service did not start)"
+    return
+  fi
+  S3_ENDPOINT=${line#S3_ENDPOINT=}
+  S3_ENDPOINT=${S3_ENDPOINT%% *}
+  export S3_ENDPOINT S3_CREDENTIALS=$work/s3/credentials
+  part s3 "started: $S3_ENDPOINT"
+}
+
 # A Python that can run python/read_topic.py, as KAFKA_PYTHON.
 consumer() {
   local bin status=0
@@ -84,6 +166,33 @@ consumer() {
   fi
   export KAFKA_PYTHON=$bin/python
   part consumer "$("$KAFKA_PYTHON" --version)"
+}
+
+# Transparency-log programs of others, as TLOG_CLIENTS.
+clients() {
+  local status=0
+  TLOG_CLIENTS=$("$services/go.sh" clients 2>"$work/go.log") || status=$?
+  if [ "$status" != 0 ]; then
+    cat "$work/go.log" >&2
+    skip clients "the unmodified transparency-log clients" "$(reason_in "$work/go.log")"
+    unset TLOG_CLIENTS
+    return
+  fi
+  export TLOG_CLIENTS
+  part clients "fsck, omniwitness, tlog-client in $TLOG_CLIENTS"
+}
+
+# A Python that can run python/verify_bundle.py and tests/clients/python, as AUDITOR_PYTHON.
+auditor() {
+  local bin status=0
+  bin=$("$services/venv.sh" auditor "${auditor_packages[@]}" 2>"$work/venv.log") || status=$?
+  if [ "$status" != 0 ]; then
+    cat "$work/venv.log" >&2
+    skip auditor "the second verifier of bundles" "$(reason_in "$work/venv.log")"
+    return
+  fi
+  export AUDITOR_PYTHON=$bin/python
+  part auditor "$("$AUDITOR_PYTHON" --version)"
 }
 
 rust() {
@@ -115,10 +224,44 @@ vectors() {
   fi
 }
 
+# The Python client: its wheel, its types, and its tests on a real node and a real MLflow.
+python_client() {
+  local what="the Python client" bin status=0
+  bin=$("$services/venv.sh" client "${client_packages[@]}" 2>"$work/venv.log") || status=$?
+  if [ "$status" != 0 ]; then
+    cat "$work/venv.log" >&2
+    skip client "$what" "$(reason_in "$work/venv.log")"
+    return
+  fi
+  mkdir "$work/client"
+  cp -r python proto "$work/client/"
+  if (
+    set -e
+    root=$PWD
+    cd "$work/client/python"
+    "$bin/python" -m build --wheel --no-isolation --outdir "$work/wheel" . >"$work/wheel.log" 2>&1 || { cat "$work/wheel.log"; exit 1; }
+    "$bin/python" -m pip install --quiet --no-deps --target "$work/site" "$work"/wheel/*.whl
+    "$bin/python" -m mypy
+    LEDGER_UNDER_TEST=$CARGO_TARGET_DIR/debug/promotion-ledger CREDIT_EXAMPLE=$root/examples/credit PYTHONPATH=$work/site \
+      "$bin/python" -m pytest -q -p no:cacheprovider "$work/client/python/tests"
+  ) >&2; then
+    part client ok
+  else
+    part client FAILED
+  fi
+}
+
 kafka
+s3
 consumer
+clients
+auditor
+kubernetes
+mlflow
+keycloak
 rust "$@"
 vectors
+python_client
 
 echo
 echo "run-tests.sh:"

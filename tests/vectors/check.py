@@ -172,10 +172,16 @@ PROMOTED = {
     8: EVIDENCE,
     9: None,
     10: EVIDENCE,
+    11: {3: EVIDENCE},
 }
+REVIEW = {1: PROMOTED, 3: None, 5: None, 6: None, 7: None, 8: None, 9: None}
+DECISION = {4: {2: None, 5: None, 8: None, 10: None}}
 ADMIN_ACT = {2: None}
-ADMIN_KINDS = (2, 3, 4, 5, 8, 10)
-CONTENT = {2: None, 3: None, 4: None, 5: None, 34: PROMOTED, **{16 + kind: ADMIN_ACT for kind in ADMIN_KINDS}}
+ADMIN_KINDS = (2, 3, 4, 5, 6, 8, 9, 10)
+CONTENT = {
+    **{2: None, 3: None, 4: None, 5: None, 27: REVIEW, 28: DECISION, 29: DECISION, 30: DECISION, 33: {4: EVIDENCE}},
+    **{34: PROMOTED, 38: {6: None, 9: None, 10: None}, **{16 + kind: ADMIN_ACT for kind in ADMIN_KINDS}},
+}
 
 
 def without(data, rules):
@@ -192,19 +198,50 @@ def kind_and_event(body):
     return next(((n - 16, v) for n, _, v in fields(body) if n > 16), (None, b""))
 
 
+def promotion_key(promoted):
+    slot, model, request = get(promoted, 1), get(promoted, 2), get(promoted, 4)
+    parts = slot_parts(text(slot, 1), text(slot, 2), text(slot, 3), get(slot, 4, 0))
+    rest = [get(model, 1), get(model, 2), get(model, 4), get(request, 1), get(request, 2)]
+    return tagged("promotion key", *parts, *rest)
+
+
 def idempotency_key(body):
     kind, event = kind_and_event(body)
     if kind == 18:
-        slot, model, request = get(event, 1), get(event, 2), get(event, 4)
-        parts = slot_parts(text(slot, 1), text(slot, 2), text(slot, 3), get(slot, 4, 0))
-        rest = [get(model, 1), get(model, 2), get(model, 4), get(request, 1), get(request, 2)]
-        return tagged("promotion key", *parts, *rest)
+        return promotion_key(event)
+    if kind == 11:
+        return tagged("request key", bytes([kind]), promotion_key(get(event, 1)), struct.pack(">I", get(event, 2)))
+    if kind in (12, 13, 14):
+        decider = get(get(get(event, 4), 1), 2)
+        return tagged("request key", bytes([kind]), decider, struct.pack(">Q", get(event, 1)))
+    if kind == 15:
+        return tagged("request key", bytes([kind]), struct.pack(">Q", get(event, 1)), b"")
+    if kind == 16:
+        return tagged("request key", bytes([kind]), get(get(event, 1), 2), get(event, 6))
+    if kind == 17:
+        return tagged("request key", bytes([kind]), struct.pack(">Q", get(event, 2)), get(event, 3))
     if kind in (19, 20, 21):
         return tagged("request key", bytes([kind]), get(get(event, 3), 2), get(event, 4))
     if kind in ADMIN_KINDS:
         return tagged("request key", bytes([kind]), b"administrators", sha256(get(event, 1)))
+    if kind == 7:
+        return tagged("request key", bytes([kind]), get(event, 1), sha256(event))
     if kind == 24:
         return tagged("request key", bytes([kind]), get(event, 2), get(event, 3) + get(event, 5))
+    if kind == 25:
+        fact = struct.pack(">II", get(event, 4), get(event, 6))
+        return tagged("request key", bytes([kind]), get(event, 1), fact)
+    if kind == 26:
+        allowed = bytes(get(attempt, 2, 0) for number, _, attempt in fields(event) if number == 3)
+        fact = struct.pack(">I", get(event, 4)) + bytes([get(event, 2, 0)]) + allowed
+        return tagged("request key", bytes([kind]), get(event, 1), fact)
+    if kind == 31:
+        words = b"\0".join(get(event, number, b"") for number in (2, 3, 4))
+        fact = struct.pack(">II", get(event, 5), get(event, 8)) + words
+        return tagged("request key", bytes([kind]), get(event, 1), fact)
+    if kind in (22, 23, 27, 28, 29, 30):
+        actor, request = {22: (3, 12), 23: (9, 10), 27: (2, 3), 28: (3, 4), 29: (2, 3), 30: (2, 4)}[kind]
+        return tagged("request key", bytes([kind]), get(get(event, actor), 2), get(event, request))
     if kind == 1:
         return tagged("request key", bytes([kind]), get(event, 8), b"")
     raise ValueError(f"kind {kind}")
@@ -252,7 +289,7 @@ def check_ledger(numbers):
     check("ledger_id", sha256(genesis_body), ledger_id)
     genesis = get(genesis_body, 17)
     admins = [v for n, _, v in fields(genesis) if n == 3]
-    state = {"link": ZERO, "recorded_at": 0, "date": 0, "first": {}, "bound": {}, "admin_seq": 0, "headers": [], "links": []}
+    state = {"link": ZERO, "recorded_at": 0, "date": 0, "first": {}, "bound": {}, "admin_seq": 0, "reviews": {}, "headers": [], "links": []}
     for seq, entry in enumerate(data["entries"]):
         at = f"entry {seq} ({entry['name']})"
         value, header = unhex(entry["value"]), unhex(entry["header"])
@@ -263,7 +300,7 @@ def check_ledger(numbers):
         # The header, from what the file says about it.
         refers_to = NONE if expected["refers_to"] is None else expected["refers_to"]
         made = struct.pack(
-            ">BBBBHHIIQQQ", 1, kinds.get(expected["kind"], 0), outcomes[expected["outcome"]], 0,
+            ">BBBBHHIIQQQ", 1, kinds.get(expected["kind"], 0), outcomes[expected["outcome"]], expected["flags"],
             reasons[expected["reason"]], expected["rules"], expected["record_len"], 0, seq, expected["recorded_at"], refers_to,
         )
         digests = [unhex(expected[name]) for name in ("prev_link", "record_digest", "event_digest")]
@@ -305,7 +342,7 @@ def check_malformed(at, reason, value, keys, ledger_id):
     if unknown:
         return
     body, key_id = get(value, 4), get(value, 2)
-    reserved = any(17 <= n <= 48 and n not in (*range(17, 22), 24, 26, *range(34, 38), 40) for n, _, _ in fields(body))
+    reserved = any(17 <= n <= 48 and n not in range(17, 48) for n, _, _ in fields(body))
     check(f"{at}: kind", reserved, reason == "kind")
     if reserved:
         return
@@ -352,9 +389,15 @@ def check_read(at, seq, entry, value, found, keys, ledger_id, admins, state):
     state["first"].setdefault(digest, seq)
     if kind in ADMIN_KINDS and digest != ZERO:
         check_admin(at, expected, event, kind, ledger_id, admins, keys, state)
+    quorum = check_review(at, seq, kind, event, body, expected, ledger_id, state)
+    check(f"{at}: quorum", expected["flags"], int(quorum))
     if expected["outcome"] == "accepted":
         state["bound"][key] = (seq, content_digest)
         if kind in (19, 20, 21):
+            check(f"{at}: refers_to", expected["refers_to"], get(event, 2))
+        elif kind in (12, 13, 14, 15, 29):
+            check(f"{at}: refers_to", expected["refers_to"], get(event, 1))
+        elif kind == 17:
             check(f"{at}: refers_to", expected["refers_to"], get(event, 2))
         else:
             check(f"{at}: refers_to", expected["refers_to"], None)
@@ -362,6 +405,41 @@ def check_read(at, seq, entry, value, found, keys, ledger_id, admins, state):
             state["date"] = get(get(get(event, 1), 4), 2)
         else:
             state["date"] = max(state["date"], found["recorded_at"])
+
+
+def check_review(at, seq, kind, event, body, expected, ledger_id, state):
+    """Rules of reviews, section 12; whether this approval completes its quorum."""
+    accepted = expected["outcome"] == "accepted"
+    reviews = state["reviews"]
+    if kind == 11 and accepted:
+        request = get(get(event, 1), 4)
+        involved = {get(v, 2) for n, _, v in fields(request) if n in (3, 4, 5)}
+        places = [text(v, 1) for n, _, v in fields(event) if n == 5 for _ in range(get(v, 2))]
+        reviews[seq] = {"digest": sha256(body), "open": True, "out": involved, "places": places, "approvals": []}
+    if kind in (12, 13, 14) and expected["outcome"] in ("accepted", "refused"):
+        review, statement, decider = reviews[get(event, 1)], get(event, 2), get(event, 4)
+        check(f"{at}: statement", (get(statement, 1), get(statement, 2)), (ledger_id, review["digest"]))
+        check(f"{at}: decision", get(statement, 3) in {12: (1, 2), 13: (4,), 14: (3,)}[kind], True)
+        who = get(get(decider, 1), 2)
+        check(f"{at}: may decide", review["open"] and who not in review["out"], accepted)
+        if not accepted:
+            return False
+        groups = [v.decode() for n, _, v in fields(decider) if n == 3]
+        review["approvals"].append((seq, sha256(body), decider, groups))
+        review["open"] = kind == 12 and len(review["approvals"]) < len(review["places"])
+        return kind == 12 and not review["open"]
+    if kind == 15 and accepted:
+        reviews[get(event, 1)]["open"] = False
+    if kind == 18 and accepted and get(event, 11):
+        named = get(event, 11)
+        review = reviews[get(named, 1)]
+        check(f"{at}: review", get(named, 2), review["digest"])
+        approvals = [v for n, _, v in fields(event) if n == 5]
+        check(f"{at}: approvals", len(approvals), len(review["approvals"]))
+        for approval, (approved, digest, decider, _) in zip(approvals, review["approvals"]):
+            check(f"{at}: decided", (get(get(approval, 13), 1), get(get(approval, 13), 2)), (approved, digest))
+            check(f"{at}: approval", without(approval, {13: None}), decider)
+    return False
 
 
 def check_admin(at, expected, act, kind, ledger_id, admins, keys, state):
@@ -441,6 +519,53 @@ def climb(leaf, index, size, hashes):
     return r if sn == 0 else None
 
 
+def climb_both(old, size, first, hashes):
+    """The roots that a consistency proof leads to (RFC 9162, section 2.1.4.2), old < size."""
+    hashes = list(hashes)
+    if old & old - 1:
+        if not hashes:
+            return None
+        first = hashes.pop(0)
+    fn, sn = old - 1, size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    fr = sr = first
+    for c in hashes:
+        if sn == 0:
+            return None
+        if fn & 1 or fn == sn:
+            fr, sr = node_hash(c, fr), node_hash(c, sr)
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = node_hash(sr, c)
+        fn, sn = fn >> 1, sn >> 1
+    return (fr, sr) if sn == 0 else None
+
+
+def check_merkle():
+    data = load("merkle")
+
+    def sound(case, names):
+        return all(len(base64.b64decode(h)) == 32 for h in [case[n] for n in names] + case["proof"])
+
+    hashes = lambda case: [base64.b64decode(h) for h in case["proof"]]
+    for c in data["inclusion"]:
+        index, size = c["leafIdx"], c["treeSize"]
+        leaf, top = base64.b64decode(c["leafHash"]), base64.b64decode(c["root"])
+        good = sound(c, ("leafHash", "root")) and index < size and climb(leaf, index, size, hashes(c)) == top
+        check(f"inclusion of {index} in {size}, {c['desc']}", not good, c["wantErr"])
+    for c in data["consistency"]:
+        old, size = c["size1"], c["size2"]
+        first, top = base64.b64decode(c["root1"]), base64.b64decode(c["root2"])
+        good = sound(c, ("root1", "root2")) and 0 < old <= size
+        if good and old == size:
+            good = first == top and not c["proof"]
+        elif good:
+            good = climb_both(old, size, first, hashes(c)) == (first, top)
+        check(f"consistency from {old} to {size}, {c['desc']}", not good, c["wantErr"])
+
+
 def check_tree(headers):
     data = load("tree")
     leaves = [leaf_hash(header) for header in headers]
@@ -484,6 +609,57 @@ def check_proofs(headers, leaves):
         lines += [base64.b64encode(h).decode() for h in path(index, leaves[:size])]
         check(f"receipt of {index} in {size}", "\n".join(lines) + "\n\n" + note(size), r["text"])
 
+    # Status lists, section 17.
+    for s in data["status_lists"]:
+        found = s["note"].split("\n")
+        read = [json.loads(line) for line in found[1 : 2 + len(s["lines"])]]
+        check("status list: head and lines", read, [s["head"], *s["lines"]])
+        text, signed = s["note"].rsplit("\n\n", 1)
+        signature = base64.b64decode(signed.split(" ")[2])
+        check("status list: key id", signature[:4], note_id)
+        check("status list: signature", holds(public, signature[4:], text.encode() + b"\n"), True)
+        check("status list: first line", found[0], "promotion-ledger status list v1")
+
+
+# --- archive, section 16 -----------------------------------------------------------------------------------------
+
+
+def number_path(n):
+    groups = [f"{n % 1000:03}"]
+    while n >= 1000:
+        n //= 1000
+        groups.insert(0, f"x{n % 1000:03}")
+    return "/".join(groups)
+
+
+def check_archive(headers, leaves):
+    data, ledger = load("archive"), load("ledger")
+    values = [unhex(entry["value"]) for entry in ledger["entries"]]
+    proofs = load("proofs")
+    private, public = signer(unhex(proofs["log_seed"]))
+    origin = proofs["origin"].encode()
+    note_id = sha256(origin + b"\n\x01" + public)[:4]
+    place = f"archive/{ledger['ledger_id']}/"
+    expected = []
+
+    def piece(name, stored):
+        expected.append({"name": place + name, "length": len(stored), "sha256": sha256(stored).hex()})
+
+    start = 0
+    for size in data["steps"]:
+        piece(f"tile/entries/000.p/{size}", b"".join(struct.pack(">H", len(h)) + h for h in headers[:size]))
+        while start < size:
+            length = next(n for n in (128, 64, 32, 16, 8, 4, 2, 1) if start % n == 0 and start + n <= size)
+            stored = b"".join(struct.pack(">I", len(v)) + v for v in values[start : start + length])
+            piece(f"records/000.p/{start}-{start + length - 1}", stored)
+            start += length
+        head = origin + f"\n{size}\n".encode() + base64.b64encode(root(leaves[:size])) + b"\n"
+        signature = base64.b64encode(note_id + private.sign(head))
+        piece(f"checkpoint/{number_path(size)}", head + "\n\N{EM DASH} ".encode() + origin + b" " + signature + b"\n")
+    check("archive: pieces", data["pieces"], expected)
+    paths = [place + "tile/entries/" + number_path(n) for n in (0, 999, 1_000, 1_234_067)]
+    check("archive: paths", data["paths"], paths)
+
 
 # --- digests, sealed items: sections 4 and 14 ------------------------------------------------------------------
 
@@ -500,6 +676,12 @@ def check_digests():
     for k in data["request_keys"]:
         found = tagged("request key", bytes([k["kind"]]), unhex(k["principal"]), k["request_id"].encode())
         check(f"request key of kind {k['kind']}", found.hex(), k["key"])
+    for d in data["decisions"]:
+        statement = sha256(tag("decision statement") + unhex(d["statement"]))
+        nonce = sha256(tag("decision nonce") + statement + unhex(d["salt"]))
+        check("decision nonce", base64.urlsafe_b64encode(nonce).rstrip(b"=").decode(), d["nonce"])
+        answers = sha256(tag("decision answers") + unhex(d["answers"]))
+        check("answers digest", (answers.hex(), answers), (d["answers_digest"], get(unhex(d["statement"]), 4)))
     for r in data["record_digests"]:
         value = bytes(i % 251 for i in range(r["len"]))
         check(f"record digest of {r['len']} bytes", record_digest(value).hex(), r["record_digest"])
@@ -544,8 +726,13 @@ def check_sealed():
     named = struct.pack(">Q", len(issuer)) + issuer + struct.pack(">Q", len(subject)) + subject
     check("name of the subject record", hmac.new(unhex(record["lookup_key"]), named, hashlib.sha256).hexdigest(), record["name"])
     nonce = unhex(record["record"])[:24]
-    wrapped = xchacha20poly1305(unhex(record["wrap_key"]), nonce, salt + key, tag("subject record"))
+    wrapped = xchacha20poly1305(unhex(record["wrap_key"]), nonce, salt + key + subject_id, tag("subject record"))
     check("subject record", (nonce + wrapped).hex(), record["record"])
+    evidence = {name: unhex(value) for name, value in data["evidence"].items()}
+    head = tag("sealed evidence")
+    nonce = hmac.new(key, head + evidence["content"], hashlib.sha256).digest()[:24]
+    box = xchacha20poly1305(key, nonce, evidence["content"], head + unhex(data["ledger_id"]) + subject_id)
+    check("sealed evidence", evidence["stored"], head + subject_id + nonce + box)
     # The same item stands in the ledger.
     body = get(unhex(load("ledger")["entries"][1]["value"]), 4)
     check("the sealed item in entry 1", [get(get(body, 5), n) for n in (1, 2, 3, 4)],
@@ -556,6 +743,8 @@ def main():
     headers = check_ledger(check_numbers())
     leaves = check_tree(headers)
     check_proofs(headers, leaves)
+    check_merkle()
+    check_archive(headers, leaves)
     check_digests()
     check_sealed()
     print(f"{passed} passed, {failed} failed")

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::source::Channel;
 use ed25519_dalek::SigningKey;
 use prost::Message;
-use tonic::transport::Channel;
 
 use super::statement::{self, Act};
 use crate::{

@@ -4,4 +4,4 @@ mod command;
 mod statement;
 
 pub use command::{Args, next_statement, print, run, sign_and_hand_in, write_statement};
-pub use statement::words;
+pub use statement::{SlotRole, words};

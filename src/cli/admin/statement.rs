@@ -3,11 +3,11 @@
 use prost::Message;
 
 use crate::event::{
-    Digest, Kind, Seq, canonical, digest,
+    Digest, Kind, Seq, canonical, digest, gate, issuer,
     model::role,
     proto::{
-        AdminStatement, ClockReset, FrontDoorKey, KeyAdded, KeyCompromised, KeyRetired, PolicyActivated,
-        RulesActivated,
+        self, AdminStatement, ClockReset, FrontDoorKey, GateMode, GateModeSet, IssuerListed, KeyAdded,
+        KeyCompromised, KeyRetired, PolicyActivated, RulesActivated, SlotPattern,
     },
 };
 
@@ -47,12 +47,84 @@ pub enum Act {
         #[arg(long)]
         time: jiff::Timestamp,
     },
+    /// How strict gates are for the targets that are named; one named by more fields wins
+    GateMode {
+        /// Model; any if it is not given
+        #[arg(long, default_value = "")]
+        model: String,
+        /// Environment, for instance production; any if it is not given
+        #[arg(long, default_value = "")]
+        environment: String,
+        /// Region; any if it is not given
+        #[arg(long, default_value = "")]
+        region: String,
+        /// Role of the slot; any if it is not given
+        #[arg(long, value_enum)]
+        role: Option<SlotRole>,
+        /// observe: only say it; warn: let pass and warn; enforce: refuse; inherit: take this target's mode away
+        #[arg(long, value_enum)]
+        mode: Mode,
+    },
+    /// List an issuer: its logins may decide. The first one closes the list
+    Issuer {
+        /// `iss` of its tokens
+        #[arg(long)]
+        issuer: String,
+        /// The client as which people log in
+        #[arg(long)]
+        audience: String,
+        /// What its tokens may be signed with, for instance RS256; none takes the issuer off the list
+        #[arg(long = "algorithm")]
+        algorithms: Vec<String>,
+        /// SHA-256 (hex) of a JWK, as an issuer_keys entry holds it, that alone may verify; none: any
+        #[arg(long = "pin")]
+        pins: Vec<String>,
+    },
     /// Raise the rules version
     RulesActivated {
         /// The next version
         #[arg(long)]
         rules: u32,
     },
+}
+
+/// `--role` of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SlotRole {
+    /// The model that decides
+    Champion,
+    /// A model that is compared with it
+    Challenger,
+    /// A model that sees the traffic and decides nothing
+    Shadow,
+    /// A model that decides for a part of the traffic
+    Canary,
+}
+
+impl SlotRole {
+    /// Its number in events.
+    pub fn number(self) -> i32 {
+        let role = match self {
+            Self::Champion => proto::SlotRole::Champion,
+            Self::Challenger => proto::SlotRole::Challenger,
+            Self::Shadow => proto::SlotRole::Shadow,
+            Self::Canary => proto::SlotRole::Canary,
+        };
+        role.into()
+    }
+}
+
+/// `--mode` of gates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Say what would be refused, and let it pass
+    Observe,
+    /// Let it pass with a warning
+    Warn,
+    /// Refuse
+    Enforce,
+    /// No mode of its own any more
+    Inherit,
 }
 
 /// What a key may sign.
@@ -119,6 +191,25 @@ pub fn encode(
                 u64::try_from(time.as_microsecond()).map_err(|_| "--time lies before 1970".to_owned())?;
             (Kind::ClockReset, ClockReset { from_seq: *from_seq, time }.encode_to_vec())
         }
+        Act::GateMode { model, environment, region, role, mode } => {
+            let [model, environment, region] = [model, environment, region].map(String::clone);
+            let role = role.map_or(0, SlotRole::number);
+            let target = SlotPattern { model, environment, region, role };
+            if !gate::pattern_is_whole(&target) {
+                return Err("name at least one of --model, --environment, --region and --role".into());
+            }
+            let mode = match mode {
+                Mode::Observe => GateMode::Observe,
+                Mode::Warn => GateMode::Warn,
+                Mode::Enforce => GateMode::Enforce,
+                Mode::Inherit => GateMode::Unspecified,
+            };
+            let payload = GateModeSet { target: Some(target), mode: mode.into() };
+            (Kind::GateModeSet, payload.encode_to_vec())
+        }
+        Act::Issuer { issuer, audience, algorithms, pins } => {
+            (Kind::IssuerListed, issuer_listed(issuer, audience, algorithms, pins)?.encode_to_vec())
+        }
         Act::RulesActivated { rules } => {
             (Kind::RulesActivated, RulesActivated { rules: *rules }.encode_to_vec())
         }
@@ -126,6 +217,31 @@ pub fn encode(
     let statement =
         AdminStatement { ledger_id: ledger_id.0.to_vec(), kind: kind.number().into(), admin_seq, payload };
     Ok(statement.encode_to_vec())
+}
+
+fn issuer_listed(
+    issuer: &str,
+    audience: &str,
+    algorithms: &[String],
+    pins: &[String],
+) -> Result<IssuerListed, String> {
+    let digest = |text: &String| {
+        Digest::from_hex(text.trim())
+            .map(|digest| digest.0.to_vec())
+            .ok_or_else(|| format!("--pin {text} is not 64 hexadecimal digits"))
+    };
+    let listed = IssuerListed {
+        issuer: issuer.to_owned(),
+        audience: audience.to_owned(),
+        algorithms: algorithms.to_vec(),
+        pinned: pins.iter().map(digest).collect::<Result<_, _>>()?,
+    };
+    if !issuer::listing_is_whole(&listed) {
+        return Err(
+            "--issuer is a URI, --audience and --algorithm are names, and at most 32 are pinned".into()
+        );
+    }
+    Ok(listed)
 }
 
 /// A statement in words, one (name, text) for each line; `None` if it is no statement that this binary knows.
@@ -171,6 +287,33 @@ pub fn words(bytes: &[u8]) -> Option<Vec<(&'static str, String)>> {
         Kind::RulesActivated => {
             let RulesActivated { rules } = canonical::decode_exact(payload)?;
             lines.push(("effect", format!("rules version {rules}; nodes that lack it halt")));
+        }
+        Kind::GateModeSet => {
+            let GateModeSet { target, mode } = canonical::decode_exact(payload)?;
+            let SlotPattern { model, environment, region, role } = target?;
+            let any = |name: String| if name.is_empty() { "any".to_owned() } else { name };
+            lines.push(("model", any(model)));
+            lines.push(("environment", any(environment)));
+            lines.push(("region", any(region)));
+            lines.push(("role", any(crate::cli::six_fields::role(role).replace("unspecified", ""))));
+            let effect = match GateMode::try_from(mode).ok()? {
+                GateMode::Observe => "gates say what they would refuse there, and let it pass",
+                GateMode::Warn => "gates let pass there, with a warning, what they would refuse",
+                GateMode::Enforce => "gates refuse there what is not promoted",
+                GateMode::Unspecified => "this target has no mode of its own any more",
+            };
+            lines.push(("effect", effect.into()));
+        }
+        Kind::IssuerListed => {
+            let IssuerListed { issuer, audience, algorithms, pinned } = canonical::decode_exact(payload)?;
+            lines.push(("issuer", issuer));
+            lines.push(("client", audience));
+            let effect = match (algorithms.join(", "), pinned.len()) {
+                (none, _) if none.is_empty() => "its logins decide nothing any more".into(),
+                (names, 0) => format!("its logins may decide, signed with {names}"),
+                (names, n) => format!("its logins may decide, signed with {names} by one of {n} pinned keys"),
+            };
+            lines.push(("effect", effect));
         }
         Kind::PolicyActivated => lines.extend(policy_words(canonical::decode_exact(payload)?)),
         _ => return None,

@@ -7,8 +7,9 @@ use tonic::{
 
 use crate::event::proto::{
     CheckPromotionRequest, CheckPromotionResponse, PromoteRequest, PromoteResponse, Receipt, RetireRequest,
-    RetireResponse, RevokeRequest, RevokeResponse, RollBackRequest, RollBackResponse, StatEvidenceRequest,
-    StatEvidenceResponse, UploadEvidenceRequest, UploadEvidenceResponse,
+    RetireResponse, RevokeRequest, RevokeResponse, RollBackRequest, RollBackResponse, SealEvidenceRequest,
+    SealEvidenceResponse, StatEvidenceRequest, StatEvidenceResponse, UploadEvidenceRequest,
+    UploadEvidenceResponse,
     emitter_service_server::{EmitterService, EmitterServiceServer},
 };
 
@@ -57,6 +58,13 @@ impl EmitterService for Answering {
         &self,
         _: Request<Streaming<UploadEvidenceRequest>>,
     ) -> Answer<UploadEvidenceResponse> {
+        nothing()
+    }
+
+    async fn seal_evidence(
+        &self,
+        _: Request<Streaming<SealEvidenceRequest>>,
+    ) -> Answer<SealEvidenceResponse> {
         nothing()
     }
 

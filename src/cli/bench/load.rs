@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::cli::source::Channel;
 use hdrhistogram::Histogram;
-use tonic::transport::Channel;
 
 use crate::{
     api::server,
     cli::{
-        init,
+        credentials, init,
         output::{self, Exit, Failure, Format, Result},
-        source::connect,
+        source::{connect, connect_bare},
     },
     clock::{Clock, SystemClock},
     config::Config,
@@ -28,10 +28,11 @@ use crate::{
             upload_evidence_request::Part,
         },
     },
+    identity::development::Development,
     node::Node,
 };
 
-use super::{bare, sample};
+use super::{bare, processor, sample};
 
 /// Clients on one connection: below the server's limit of streams.
 const CLIENTS_PER_CONNECTION: usize = 64;
@@ -111,6 +112,8 @@ async fn start(args: &Args, dir: &Path) -> Result<Started> {
         kafka: args.kafka.clone(),
         topic: args.topic.clone(),
         development_topic: args.development_topic,
+        properties: Vec::new(),
+        encrypt_evidence: None,
     })
     .await?;
     let internal = |error: String| Failure::new(Exit::Internal, error);
@@ -118,13 +121,16 @@ async fn start(args: &Args, dir: &Path) -> Result<Started> {
     let listener = server::bind(config.listen).await.map_err(|error| internal(error.to_string()))?;
     let address = listener.local_addr().map_err(|error| internal(error.to_string()))?;
     let node = Arc::new(Node::open(&dir, &config).await.map_err(|error| internal(error.to_string()))?);
+    if let Some(issuer) = &node.development {
+        credentials::runs_here(address, issuer);
+    }
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(async move {
         let until = async {
             // Either way the load is over.
             let _ = stopped.await;
         };
-        if let Err(error) = server::serve(node.clone(), listener, &config.limits, until).await {
+        if let Err(error) = server::serve(node.clone(), listener, &config.limits, None, until).await {
             eprintln!("error: the node stopped serving: {error}");
         }
         tokio::task::block_in_place(|| node.stop());
@@ -152,6 +158,8 @@ struct Measured {
     errors: u64,
     elapsed: Duration,
     latency: Histogram<u64>,
+    /// Of this process, during the load.
+    processor: Option<Duration>,
     syncs: u64,
     synced: u64,
     record_len: usize,
@@ -160,6 +168,7 @@ struct Measured {
 
 async fn drive(url: &str, args: &Args) -> Result<Measured> {
     let channels = connections(url, args.clients).await?;
+    let issuer = credentials::development(url)?.map(Arc::new);
     let first = channels.first().cloned().ok_or_else(|| Failure::usage("--clients is 0"))?;
     let pieces = Arc::new(sample::evidence());
     for piece in pieces.iter() {
@@ -167,8 +176,10 @@ async fn drive(url: &str, args: &Args) -> Result<Measured> {
     }
     let mut auditor = AuditorServiceClient::new(first);
     let before = status(&mut auditor).await?;
+    let used_before = processor::used();
     let Loaded { events, errors, elapsed, latency, last, first_error } =
-        load(&channels, &pieces, args.clients, Duration::from_secs(args.seconds)).await?;
+        load(&channels, issuer.as_ref(), &pieces, args.clients, Duration::from_secs(args.seconds)).await?;
+    let processor = processor::used().zip(used_before).map(|(after, before)| after.saturating_sub(before));
     let after = status(&mut auditor).await?;
     let record_len = match last {
         Some(seq) => {
@@ -178,7 +189,7 @@ async fn drive(url: &str, args: &Args) -> Result<Measured> {
         None => 0,
     };
     let (syncs, synced) = (after.syncs - before.syncs, after.entries_synced - before.entries_synced);
-    Ok(Measured { events, errors, elapsed, latency, syncs, synced, record_len, first_error })
+    Ok(Measured { events, errors, elapsed, latency, processor, syncs, synced, record_len, first_error })
 }
 
 struct Loaded {
@@ -193,6 +204,7 @@ struct Loaded {
 /// Clients that each wait for the answer before they send again.
 async fn load(
     channels: &[Channel],
+    issuer: Option<&Arc<Development>>,
     pieces: &Arc<[sample::Piece; 7]>,
     count: usize,
     during: Duration,
@@ -206,7 +218,14 @@ async fn load(
         .take(count)
         .enumerate()
         .map(|(client, channel)| {
-            tokio::spawn(one_client(channel.clone(), pieces.clone(), run.clone(), client, until))
+            tokio::spawn(one_client(
+                channel.clone(),
+                issuer.cloned(),
+                pieces.clone(),
+                run.clone(),
+                client,
+                until,
+            ))
         })
         .collect();
     let mut latency =
@@ -230,18 +249,25 @@ async fn load(
 /// Calls per second of the same load on a server that only answers.
 async fn bare_grpc(args: &Args) -> Result<f64> {
     let url = bare::start().await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-    let channels = connections(&url, args.clients).await?;
+    let mut channels = Vec::new();
+    for _ in 0..connections_needed(args.clients) {
+        channels.push(connect_bare(&url).await?);
+    }
     let pieces = Arc::new(sample::evidence());
-    let loaded = load(&channels, &pieces, args.clients, BARE_FOR).await?;
+    let loaded = load(&channels, None, &pieces, args.clients, BARE_FOR).await?;
     Ok(loaded.events as f64 / loaded.elapsed.as_secs_f64())
 }
 
 async fn connections(url: &str, clients: usize) -> Result<Vec<Channel>> {
     let mut channels = Vec::new();
-    for _ in 0..clients.div_ceil(CLIENTS_PER_CONNECTION).max(1) {
+    for _ in 0..connections_needed(clients) {
         channels.push(connect(Some(url)).await?);
     }
     Ok(channels)
+}
+
+fn connections_needed(clients: usize) -> usize {
+    clients.div_ceil(CLIENTS_PER_CONNECTION).max(1)
 }
 
 async fn status(auditor: &mut AuditorServiceClient<Channel>) -> Result<GetStatusResponse> {
@@ -253,6 +279,7 @@ async fn upload(channel: Channel, piece: &sample::Piece) -> Result<()> {
         sha256: sha256(&piece.bytes).0.to_vec(),
         length: piece.bytes.len() as u64,
         media_type: piece.media_type.into(),
+        ..EvidenceDescription::default()
     };
     let parts = [Part::Description(description), Part::Chunk(piece.bytes.clone())];
     let messages = tokio_stream::iter(parts.map(|part| UploadEvidenceRequest { part: Some(part) }));
@@ -270,6 +297,7 @@ struct Done {
 
 async fn one_client(
     channel: Channel,
+    issuer: Option<Arc<Development>>,
     pieces: Arc<[sample::Piece; 7]>,
     run: String,
     client: usize,
@@ -279,9 +307,13 @@ async fn one_client(
     let mut done = Done::default();
     let mut n = 0;
     while Instant::now() < until {
-        let promotion = Some(sample::promotion(&pieces, &run, client, n, SystemClock.now()));
+        let mut promotion = sample::promotion(&pieces, &run, client, n, SystemClock.now());
+        if let Some(issuer) = &issuer {
+            // A key that this process made signs; if it could not, the node says what is missing.
+            let _ = issuer.log_in(&mut promotion);
+        }
         let before = Instant::now();
-        match emitter.promote(PromoteRequest { promotion }).await {
+        match emitter.promote(PromoteRequest { promotion: Some(promotion) }).await {
             Ok(response) => {
                 done.latencies.push(before.elapsed().as_micros() as u64);
                 done.last = response.into_inner().receipt.map(|receipt| receipt.seq);
@@ -302,13 +334,14 @@ fn print(args: &Args, measured: &Measured, bare: f64, (disk_before, disk_after):
     let per_sync = measured.synced as f64 / (measured.syncs.max(1)) as f64;
     let p = |quantile: f64| measured.latency.value_at_quantile(quantile);
     let log = if args.kafka.is_some() { "kafka" } else { "embedded" };
+    let processor = measured.processor.map(|used| used.as_micros() / u128::from(measured.events.max(1)));
     match format {
         Format::Json => output::json(&serde_json::json!({
             "log": log, "clients": args.clients, "events": measured.events, "errors": measured.errors,
             "seconds": measured.elapsed.as_secs_f64(), "events_per_second": rate, "record_bytes": measured.record_len,
             "latency_us": { "p50": p(0.5), "p99": p(0.99), "p99.9": p(0.999), "max": measured.latency.max() },
             "syncs": measured.syncs, "events_per_sync": per_sync,
-            "bare_grpc_per_second": bare,
+            "processor_us_per_event": processor, "bare_grpc_per_second": bare,
             "fdatasync_p50_us": { "before": disk_before, "after": disk_after },
         })),
         Format::Text => {
@@ -328,6 +361,9 @@ fn print(args: &Args, measured: &Measured, bare: f64, (disk_before, disk_after):
                 measured.latency.max()
             );
             println!("syncs        {}, {per_sync:.1} events in each", measured.syncs);
+            if let Some(micros) = processor {
+                println!("processor    {micros} us of this process for each event");
+            }
             println!(
                 "bare gRPC    {bare:.0} calls/s of the same requests to a server that only answers: the ledger is at {:.0} %",
                 100.0 * rate / bare

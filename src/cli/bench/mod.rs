@@ -2,6 +2,7 @@
 
 mod bare;
 mod load;
+mod processor;
 pub mod sample;
 
 pub use load::{Args, run};

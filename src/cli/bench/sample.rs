@@ -1,7 +1,5 @@
 //! Six-field promotions for the load: complete, distinct, on evidence that is uploaded once.
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-
 use crate::event::{
     Digest, Micros,
     digest::sha256,
@@ -12,7 +10,7 @@ use crate::event::{
     },
 };
 
-const ISSUER: &str = "https://idp.example.bank";
+use crate::identity::development::ISSUER_DEFAULT as ISSUER;
 
 /// A piece of shared evidence.
 pub struct Piece {
@@ -55,20 +53,8 @@ fn artifact(run: &str, client: usize, n: u64) -> Digest {
     sha256(format!("artefact {run} {client} {n}").as_bytes())
 }
 
-fn assertion() -> String {
-    let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
-    let claims = format!(
-        r#"{{"iss":"{ISSUER}","sub":"u-2001","aud":"promotion-ledger","iat":1795000000,"auth_time":1795000000,"acr":"urn:bank:acr:mfa","amr":["pwd","otp"],"groups":["model-risk-approvers","staff"],"name":"Maria Keller","email":"maria.keller@example.bank"}}"#
-    );
-    format!(
-        "{}.{}.{}",
-        part(r#"{"alg":"EdDSA","typ":"JWT","kid":"load"}"#),
-        part(&claims),
-        BASE64_URL_SAFE_NO_PAD.encode([7; 64])
-    )
-}
-
-/// The n-th promotion of a client, complete and valid at `now`. Each client has a slot of its own.
+/// The n-th promotion of a client, complete and valid at `now` but for its approver's login, which the development issuer
+/// makes. Each client has a slot of its own.
 pub fn promotion(pieces: &[Piece; 7], run: &str, client: usize, n: u64, now: Micros) -> PromotionDraft {
     let [report, metrics, form, shap, attribution, definition, profile] = pieces;
     let dataset = sha256(b"evaluation snapshot of the load").0.to_vec();
@@ -153,7 +139,6 @@ pub fn promotion(pieces: &[Piece; 7], run: &str, client: usize, n: u64, now: Mic
             auth_time: earlier,
             acr: "urn:bank:acr:mfa".into(),
             amr: vec!["pwd".into(), "otp".into()],
-            assertion: assertion(),
             answers: vec![answer("reviewed", "Yes."), answer("calibration", "Yes, in all segments.")],
             ..ApprovalDraft::default()
         }],

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    audit,
+    audit, people,
     stage::{Stage, time},
     step::{Step, say},
     story,
@@ -66,6 +66,7 @@ async fn play(stage: &Stage, format: Format) -> Vec<Step> {
     show(story::weekly_retrain(stage).await);
     show(story::threshold_change(stage).await);
     show(story::without_explanation(stage).await);
+    show(people::decided(stage).await);
     show(story::regenerated_report(stage).await);
     show(audit::approved_on_the_14th(stage).await);
     show(audit::seen_on_the_21st(stage).await);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod command;
+mod people;
 mod seen;
 mod stage;
 mod step;

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::cli::source::Channel;
 use prost::Message;
-use tonic::transport::Channel;
 
 use crate::{
     cli::output::{Exit, Failure, Result, utc},

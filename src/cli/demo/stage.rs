@@ -9,13 +9,13 @@ use std::{
     },
 };
 
+use crate::cli::source::Channel;
 use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::transport::Channel;
 
 use crate::{
     api::server,
     cli::{
-        init,
+        credentials, init,
         output::{Exit, Failure, Result},
         source::connect,
         submit::Emitter,
@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     config::Config,
     event::{Digest, Micros, proto::auditor_service_client::AuditorServiceClient},
+    identity::development::Development,
     node::{self, Node, Parts},
     proof::checkpoint::LogKey,
 };
@@ -80,16 +81,20 @@ impl Stage {
         let config = Config::load(dir, serde_json::Map::new()).map_err(internal)?;
         let clock = StoryClock(Arc::new(AtomicU64::new(now)));
         let log = node::open_log(&config).await.map_err(internal)?;
-        let parts = Parts { log, clock: Arc::new(clock.clone()) };
+        let parts = Parts { log, clock: Arc::new(clock.clone()), evidence: None };
         let node = Arc::new(Node::start(dir, &config, parts).await.map_err(internal)?);
         let listener = server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.map_err(internal)?;
-        let url = format!("http://{}", listener.local_addr().map_err(internal)?);
+        let listening = listener.local_addr();
+        let url = format!("http://{}", listening.as_ref().map_err(internal)?);
         let (stop, stopped) = oneshot::channel();
         let (serving, limits) = (node.clone(), config.limits);
         let served = tokio::spawn(async move {
             // If the demo is gone, so is the reason to serve.
-            server::serve(serving, listener, &limits, async { drop(stopped.await) }).await
+            server::serve(serving, listener, &limits, None, async { drop(stopped.await) }).await
         });
+        if let (Some(issuer), Ok(address)) = (&node.development, listening) {
+            credentials::runs_here(address, issuer);
+        }
         let channel = connect(Some(&url)).await?;
         let dir = dir.to_path_buf();
         Ok(Self {
@@ -111,6 +116,19 @@ impl Stage {
     pub fn at(&self, now: Micros) -> Micros {
         self.clock.0.store(now, Ordering::SeqCst);
         now
+    }
+
+    /// What the node's clock shows.
+    pub fn now(&self) -> Micros {
+        self.clock.now()
+    }
+
+    /// The node's development issuer, at which the story's people log in.
+    ///
+    /// # Errors
+    /// If the node has none.
+    pub fn issuer(&self) -> Result<Arc<Development>> {
+        self.node.development.clone().ok_or_else(|| internal("the node has no development issuer"))
     }
 
     /// A client for emitters.
@@ -160,5 +178,7 @@ fn init_args(dir: &Path) -> init::Args {
         kafka: None,
         topic: None,
         development_topic: false,
+        properties: Vec::new(),
+        encrypt_evidence: None,
     }
 }

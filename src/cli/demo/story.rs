@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     cli::{
-        admin,
-        output::{Exit, Failure, Result},
+        admin, credentials,
+        output::{Exit, Failure, Format, Result},
         policy, promote,
         promotion_file::{self, Converted},
         source,
@@ -34,7 +34,10 @@ const CONNECTIONS: usize = 5;
 
 /// A promotion file of the example, without problems of its own.
 pub(super) fn read(stage: &Stage, path: &str) -> Result<Converted> {
-    let file = promotion_file::read(&stage.example(path))?;
+    let mut file = promotion_file::read(&stage.example(path))?;
+    if let Some(issuer) = credentials::development(&stage.url)? {
+        issuer.log_in(&mut file.draft).map_err(|why| Failure::new(Exit::Internal, why))?;
+    }
     match file.problems.is_empty() {
         true => Ok(file),
         false => Err(Failure { problems: file.problems, ..Failure::usage(format!("{path} has problems")) }),
@@ -43,7 +46,7 @@ pub(super) fn read(stage: &Stage, path: &str) -> Result<Converted> {
 
 async fn promote_file(stage: &Stage, path: &str, step: &mut Step) -> Result<(Converted, Recorded)> {
     let file = read(stage, path)?;
-    let uploaded = upload::upload_missing(&stage.emitter(), &file.uploads).await?;
+    let uploaded = upload::upload_missing(&stage.emitter(), &file.uploads, Format::Text).await?;
     let recorded = submit::submit(&stage.emitter(), &file.draft, &stage.key).await?;
     step.note(format!(
         "{} pieces of evidence sent, {} KiB; {} were there",
@@ -75,34 +78,40 @@ async fn size(stage: &Stage) -> Result<u64> {
     Ok(stage.auditor().get_status(crate::event::proto::GetStatusRequest {}).await?.into_inner().synced_size)
 }
 
+fn loaded(yaml: &[u8]) -> Result<crate::policy::Policy> {
+    crate::policy::load(yaml).map_err(|findings| {
+        let first = findings.first().map(ToString::to_string).unwrap_or_default();
+        Failure::usage(format!("policy.yaml:{first}"))
+    })
+}
+
+/// The administrators put a policy in force.
+pub(super) async fn activate(stage: &Stage, yaml: Vec<u8>) -> Result<Recorded> {
+    let act = PolicyActivated {
+        repository: "https://git.example.bank/model-risk/policies".into(),
+        commit: "4f2a9c1".into(),
+        reviewers: vec!["mkeller".into(), "tnovak".into()],
+        ..policy::stating(&loaded(&yaml)?, yaml)
+    };
+    let kind = Kind::PolicyActivated;
+    let statement = admin::next_statement(kind, act.encode_to_vec(), &stage.url).await?;
+    let key = keyfile::signing_key(&stage.admin_key).map_err(|e| Failure::usage(e.to_string()))?;
+    admin::sign_and_hand_in(statement, &key, &stage.url).await
+}
+
 /// Before everything: who decides what.
 pub async fn policy_activated(stage: &Stage) -> Step {
     let at = stage.at(time("2026-11-06T09:00:00Z"));
     Step::play("The administrators put a policy in force: which change needs whom", at, async |step| {
         let yaml = std::fs::read(stage.example("policy.yaml"))
             .map_err(|error| Failure::usage(format!("policy.yaml: {error}")))?;
-        let policy = match crate::policy::load(&yaml) {
-            Ok(policy) => policy,
-            Err(findings) => {
-                let first = findings.first().map(ToString::to_string).unwrap_or_default();
-                return Err(Failure::usage(format!("policy.yaml:{first}")));
-            }
-        };
+        let policy = loaded(&yaml)?;
         step.note(format!(
             "{} rules, each reached by one of the file's own {} tests",
             policy.file().rules.len(),
             policy.file().tests.len()
         ));
-        let act = PolicyActivated {
-            repository: "https://git.example.bank/model-risk/policies".into(),
-            commit: "4f2a9c1".into(),
-            reviewers: vec!["mkeller".into(), "tnovak".into()],
-            ..policy::stating(&policy, yaml)
-        };
-        let kind = Kind::PolicyActivated;
-        let statement = admin::next_statement(kind, act.encode_to_vec(), &stage.url).await?;
-        let key = keyfile::signing_key(&stage.admin_key).map_err(|e| Failure::usage(e.to_string()))?;
-        let recorded = admin::sign_and_hand_in(statement, &key, &stage.url).await?;
+        let recorded = activate(stage, yaml).await?;
         step.expect("signed by an administrator, recorded as entry 1", 1, recorded.receipt.seq);
         Ok(())
     })
@@ -156,7 +165,7 @@ pub async fn weekly_retrain(stage: &Stage) -> Step {
             tier_of(stage, seq).await?,
         );
         step.note(format!("event digest {}", recorded.header.event_digest));
-        let key = submit::promotion_key(&file.draft);
+        let key = digest::draft_key(&file.draft);
         let again = submit::submit(&stage.emitter(), &file.draft, &stage.key).await?;
         step.check(
             again.receipt.duplicate && again.receipt.seq == seq && again.receipt.idempotency_key == key.0,
@@ -181,7 +190,7 @@ pub async fn threshold_change(stage: &Stage) -> Step {
     Step::play(&title, at, async |step| {
         let before = accepted(stage, ListEntriesRequest::default()).await?.len();
         let file = read(stage, "2026-11-21/promotion.yaml")?;
-        let uploaded = upload::upload_missing(&stage.emitter(), &file.uploads).await?;
+        let uploaded = upload::upload_missing(&stage.emitter(), &file.uploads, Format::Text).await?;
         step.note(format!(
             "{} pieces of evidence sent, {} KiB; {} were there",
             uploaded.files,
@@ -256,7 +265,8 @@ pub async fn without_explanation(stage: &Stage) -> Step {
         if let Some(comparison) = &mut careless.draft.challenger_comparison {
             comparison.computed_on = digest::sha256(b"another dataset").0.to_vec();
         }
-        refused(stage, &careless, step, "made carelessly as well: every problem at once", 4).await?;
+        // Both approvers logged in for another version: what they signed does not fit this one.
+        refused(stage, &careless, step, "made carelessly as well: every problem at once", 6).await?;
         let after = (size(stage).await?, current(stage, at).await?);
         let words =
             |(size, seq): (u64, Option<u64>)| format!("{size} entries, {} current", entry_or_none(seq));
@@ -279,7 +289,7 @@ async fn refused(
 ) -> Result<()> {
     let (found, _) = promote::check(stage.channel(), file).await?;
     let promotion = Some(file.draft.clone());
-    upload::upload_missing(&stage.emitter(), &file.uploads).await?;
+    upload::upload_missing(&stage.emitter(), &file.uploads, Format::Text).await?;
     match stage.emitter().promote(PromoteRequest { promotion }).await {
         Err(status) if status.code() == Code::InvalidArgument => {
             let failure = Failure::from(status);
@@ -364,7 +374,7 @@ async fn explained_by(stage: &Stage, seq: u64) -> Result<Digest> {
 }
 
 async fn evidence(stage: &Stage, sha256: &Digest) -> Result<Vec<u8>> {
-    let request = ReadEvidenceRequest { sha256: sha256.0.to_vec() };
+    let request = ReadEvidenceRequest { sha256: sha256.0.to_vec(), unseal: false };
     let mut stream = stage.auditor().read_evidence(request).await?.into_inner();
     let mut bytes = Vec::new();
     while let Some(message) = stream.message().await? {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    cli::output::{self, Exit, Failure, Format, Result, coloured, say},
+    cli::{
+        output::{self, Exit, Failure, Format, Result, coloured, say},
+        xml::escaped,
+    },
     policy::{
         self, BelowFloor, Finding, Policy,
         cases::{self, CaseResult},
@@ -144,20 +147,6 @@ pub fn test(args: &Test, format: Format) -> Result {
 pub fn schema() -> Result {
     say!("{}", policy::schema::text().trim_end());
     Ok(Exit::Ok)
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// The results as JUnit XML, which every CI shows.

@@ -82,6 +82,9 @@ impl Tried {
 /// # Errors
 /// If the ledger cannot be read.
 pub async fn tried(policy: &Policy, source: Arc<Source>, from: Seq, to: Option<Seq>) -> Result<Tried> {
+    if to.is_some_and(|to| to < from) {
+        return Err(Failure::usage(format!("--from {from} is after --to {}", to.unwrap_or_default())));
+    }
     let size = source.get_status(GetStatusRequest {}).await?.synced_size;
     let to = to.unwrap_or(size).min(size);
     let bar = progress::bar(to, "replaying");

@@ -1,6 +1,6 @@
 //! A slot's current promotion, and the last one that people approved, with their profiles: asked of a ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use tokio_stream::StreamExt;
 
@@ -13,7 +13,7 @@ use crate::{
         Digest, Header, Seq, canonical, digest, promotion,
         proto::{ListEntriesRequest, Promoted, ReadEvidenceRequest, body::Event},
     },
-    policy::{ModelProfile, Previous, recheck},
+    policy::{ModelProfile, Previous, followed::Followed, recheck},
 };
 
 /// Which slot.
@@ -26,43 +26,6 @@ pub struct Wanted<'a> {
     pub role: &'a str,
     /// `None`: the only one that there is.
     pub region: Option<&'a str>,
-}
-
-/// What a slot held, followed from its first change on.
-#[derive(Default)]
-struct Followed {
-    promotions: BTreeMap<Seq, Promoted>,
-    current: Option<Seq>,
-    human: Option<Seq>,
-}
-
-impl Followed {
-    fn by_people(&self, seq: Seq) -> bool {
-        self.promotions.get(&seq).is_some_and(promotion::by_people)
-    }
-
-    fn make_current(&mut self, seq: Seq) {
-        self.current = Some(seq);
-        if self.by_people(seq) {
-            self.human = Some(seq);
-        }
-    }
-
-    fn push(&mut self, seq: Seq, event: Event) {
-        match event {
-            Event::Promoted(promoted) => {
-                self.promotions.insert(seq, promoted);
-                self.make_current(seq);
-            }
-            Event::RolledBack(e) => self.make_current(e.to_seq),
-            Event::Retired(_) => self.current = None,
-            Event::Revoked(e) => {
-                self.current = self.current.filter(|seq| *seq != e.promoted_seq);
-                self.human = self.human.filter(|seq| *seq != e.promoted_seq);
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Accepted changes of the wanted slots, oldest first.
@@ -115,35 +78,46 @@ pub async fn earlier(source: &Source, wanted: &Wanted<'_>) -> Result<(Option<Pre
         let regions: Vec<_> = regions.into_iter().collect();
         return Err(Failure::usage(format!("name one of the regions with --region: {}", regions.join(", "))));
     }
+    let slot = changes.first().and_then(|(_, event)| promotion::slot_changed_by(event)).map(digest::slot);
+    let Some(slot) = slot else { return Ok((None, None)) };
     let mut followed = Followed::default();
-    changes.into_iter().for_each(|(seq, event)| followed.push(seq, event));
-    let previous = previous(source, &followed, followed.current).await?;
+    for (seq, event) in &changes {
+        followed.push(*seq, event, named);
+    }
+    let (current, human) = (followed.current(&slot), followed.human(&slot));
+    let previous = previous(source, current).await?;
     let since_human = match &previous {
-        Some(_) if followed.human == followed.current => previous.clone(),
-        Some(_) => self::previous(source, &followed, followed.human).await?,
+        Some(_) if human.map(|(seq, _)| seq) == current.map(|(seq, _)| seq) => previous.clone(),
+        Some(_) => self::previous(source, human).await?,
         None => None,
     };
     Ok((previous, since_human))
 }
 
-async fn previous(source: &Source, followed: &Followed, seq: Option<Seq>) -> Result<Option<Previous>> {
-    let Some((seq, promoted)) = seq.and_then(|seq| Some((seq, followed.promotions.get(&seq)?))) else {
-        return Ok(None);
-    };
-    let artifact = promoted.model_version.as_ref().and_then(|m| Digest::from_slice(&m.artifact_sha256));
+/// What an earlier promotion names: its artefact and its profile.
+struct Named {
+    artifact: Digest,
+    profile: Digest,
+}
+
+fn named(promoted: &Promoted) -> Named {
+    let model = promoted.model_version.as_ref();
+    let artifact = model.and_then(|model| Digest::from_slice(&model.artifact_sha256));
     let profile = promoted.profile.as_ref().and_then(|profile| Digest::from_slice(&profile.sha256));
-    let bytes = evidence(source, profile.unwrap_or_default()).await?;
+    Named { artifact: artifact.unwrap_or_default(), profile: profile.unwrap_or_default() }
+}
+
+async fn previous(source: &Source, promotion: Option<(Seq, &Named)>) -> Result<Option<Previous>> {
+    let Some((seq, named)) = promotion else { return Ok(None) };
+    let bytes = evidence(source, named.profile).await?;
     // As the front door does it: a profile that is none counts as no incumbent.
     let profile = ModelProfile::parse(&bytes).ok();
-    Ok(profile.map(|profile| Previous {
-        seq,
-        artifact_sha256: artifact.unwrap_or_default(),
-        profile: profile.into(),
-    }))
+    Ok(profile.map(|profile| Previous { seq, artifact_sha256: named.artifact, profile: profile.into() }))
 }
 
 async fn evidence(source: &Source, sha256: Digest) -> Result<Vec<u8>> {
-    let mut stream = source.read_evidence(ReadEvidenceRequest { sha256: sha256.0.to_vec() }).await?;
+    let mut stream =
+        source.read_evidence(ReadEvidenceRequest { sha256: sha256.0.to_vec(), unseal: false }).await?;
     let mut bytes = Vec::new();
     while let Some(message) = stream.next().await {
         bytes.extend(message?.chunk);

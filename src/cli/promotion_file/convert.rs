@@ -165,6 +165,12 @@ impl Converter<'_> {
 
     /// Evidence: a file, or the digest of stored bytes.
     pub fn evidence(&mut self, field: &str, evidence: &Evidence) -> Option<EvidenceRef> {
+        if evidence.file.is_some() && evidence.about.is_some() {
+            self.problems.add(
+                format!("{field}.about"),
+                "is given with a file; seal the file first (`promotion-ledger evidence seal`), and give the sha256 and about that it prints",
+            );
+        }
         match (&evidence.file, &evidence.sha256) {
             (Some(_), Some(_)) => {
                 self.problems.add(field, "has both file and sha256; give one of them");
@@ -174,7 +180,10 @@ impl Converter<'_> {
             (None, Some(hex)) => {
                 let sha256 = self.hex(&format!("{field}.sha256"), hex, 32..=32)?;
                 let media_type = evidence.media_type.clone().unwrap_or_default();
-                Some(EvidenceRef { sha256, media_type, ..EvidenceRef::default() })
+                let about = evidence.about.as_ref();
+                let subject_id = about.and_then(|hex| self.hex(&format!("{field}.about"), hex, 32..=32));
+                let subject_id = subject_id.unwrap_or_default();
+                Some(EvidenceRef { sha256, media_type, subject_id, ..EvidenceRef::default() })
             }
             (None, None) => {
                 self.problems.add(field, "has neither file nor sha256; give one of them");

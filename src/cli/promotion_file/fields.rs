@@ -205,6 +205,7 @@ pub fn explanations(
             file: explanation.file.clone(),
             sha256: explanation.sha256.clone(),
             media_type: explanation.media_type.clone(),
+            about: explanation.about.clone(),
         };
         let manifest = explanation.sample_manifest.as_ref();
         let field = format!("{at}.background_sha256");

@@ -82,6 +82,7 @@ fn text_of(path: &Path) -> std::result::Result<String, String> {
 fn io_problem(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::IsADirectory => "is a directory; name the file in it".into(),
         std::io::ErrorKind::InvalidData => "is not text (UTF-8)".into(),
         _ => error.to_string(),
     }

@@ -51,6 +51,8 @@ pub struct Evidence {
     pub sha256: Option<String>,
     /// By the file's extension if it is not given.
     pub media_type: Option<String>,
+    /// Pseudonym of the person for whom the stored bytes are sealed, as `evidence seal` prints it.
+    pub about: Option<String>,
 }
 
 /// Field one.
@@ -242,6 +244,8 @@ pub struct Explanation {
     pub sha256: Option<String>,
     /// By the file's extension if it is not given.
     pub media_type: Option<String>,
+    /// Pseudonym of the person for whom the stored bytes are sealed, as `evidence seal` prints it.
+    pub about: Option<String>,
     /// `model_version`, or a hex SHA-256.
     pub explains: String,
     /// `dataset`, or a hex digest.

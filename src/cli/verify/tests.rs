@@ -3,6 +3,8 @@
 use ed25519_dalek::SigningKey;
 use tempfile::TempDir;
 
+mod matrix;
+
 use super::*;
 use crate::{
     event::{
@@ -119,6 +121,7 @@ fn evidence(n: u8) -> Option<EvidenceRef> {
         length: 3,
         media_type: "text/html".into(),
         lock,
+        subject_id: Vec::new(),
         ..EvidenceRef::default()
     })
 }
@@ -170,6 +173,7 @@ fn promoted() -> Promoted {
             amr: vec!["otp".into()],
             assertion_sha256: vec![8; 32],
             answered: vec!["q".into()],
+            verified_by: crate::identity::development::key_id(&key(9).verifying_key()),
             ..Approval::default()
         }],
         explanations: vec![Explanation {
@@ -231,7 +235,19 @@ fn ledger() -> TempDir {
 }
 
 fn check(dir: &Path, depth: Depth) -> Verification {
-    directory(dir, &mut Given { depth, pinned: None, kept: None, threads: 2 }).unwrap()
+    directory(
+        dir,
+        &mut Given {
+            depth,
+            pinned: None,
+            kept: None,
+            threads: 2,
+            incremental: false,
+            unseal: false,
+            remember: false,
+        },
+    )
+    .unwrap()
 }
 
 fn raw(dir: &Path) -> rocksdb::DB {
@@ -345,22 +361,6 @@ fn an_added_row_and_a_cut_end_are_found() {
     }
     let found = check(dir.path(), Depth::Hashes).found.unwrap();
     assert!(found.seq.is_none() && found.what.contains("cut off"), "{}", found.what);
-}
-
-#[test]
-fn another_ledger_id_or_checkpoint_is_found() {
-    let dir = ledger();
-    let with = |pinned, kept: Option<String>| {
-        let kept = kept.map(|note| ("kept".to_owned(), note));
-        directory(dir.path(), &mut Given { depth: Depth::Hashes, pinned, kept, threads: 1 }).unwrap().found
-    };
-    assert_eq!(with(Some(Digest([5; 32])), None).unwrap().seq, Some(0));
-    let checkpoint = |root, signer| {
-        let checkpoint = Checkpoint { origin: "ledger.example/t".into(), size: 7, root };
-        Some(checkpoint::sign(&checkpoint, &key(signer)))
-    };
-    assert!(with(None, checkpoint(Digest([5; 32]), LOG)).unwrap().what.contains("at size 7"));
-    assert!(with(None, checkpoint(Digest([5; 32]), ADMIN)).unwrap().what.contains("not signed"));
 }
 
 /// The last header has no successor whose link would tell: its time is compared with the record that it is for.

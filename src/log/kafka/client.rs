@@ -96,7 +96,23 @@ impl<T: Send> Drop for Closing<T> {
     fn drop(&mut self) {
         let client = self.0.take();
         // Without a thread to be had, the closure and the client with it are dropped here.
-        let _ = thread::Builder::new().name("kafka-close".into()).spawn(move || drop(client));
+        if let Ok(closing) = thread::Builder::new().name("kafka-close".into()).spawn(move || drop(client)) {
+            let mut all = lock(&CLOSING);
+            all.retain(|one| !one.is_finished());
+            all.push(closing);
+        }
+    }
+}
+
+/// Threads that close clients.
+static CLOSING: Mutex<Vec<thread::JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// Waits for clients that are being closed. A process that ends before them takes OpenSSL's tables away from under
+/// librdkafka's threads, and may end by a signal instead of its exit code.
+pub fn wait_until_closed(within: Duration) {
+    let deadline = Instant::now() + within;
+    while lock(&CLOSING).iter().any(|one| !one.is_finished()) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

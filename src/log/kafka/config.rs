@@ -12,6 +12,10 @@ const GROUP: &str = "promotion-ledger";
 /// Bytes of a batch, at most. Brokers compare the whole batch, not the record, with `max.message.bytes`: a batch
 /// of small records has to fit into the smallest topic that is taken (`topic::MESSAGE_LEN_MIN`).
 const BATCH_LEN_MAX: &str = "290000";
+/// What begins a value that stands in a file.
+const FROM_FILE: &str = "file:";
+/// A batch that is open for longer is ended by the broker: it was left by somebody who is gone.
+const TRANSACTION_TIMEOUT_MS: &str = "60000";
 /// Shorter: ordinary elections of a partition leader become failures. Longer: no caller waits that long.
 const MESSAGE_TIMEOUT_MS: std::ops::RangeInclusive<u32> = 1_000..=600_000;
 
@@ -21,6 +25,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     // 10 s by default: a restarted broker would be ignored for that long.
     ("reconnect.backoff.max.ms", "1000"),
     ("socket.keepalive.enable", "true"),
+    // 60 s by default: a leader that hangs with its connections open would hold every promotion up for that long,
+    // although another leader was elected. Retries are safe, the producer is idempotent.
+    ("socket.timeout.ms", "10000"),
 ];
 
 const PINNED_PRODUCER: &[(&str, &str)] = &[
@@ -88,7 +95,8 @@ pub struct Config {
     /// Name of the topic. It belongs to one ledger.
     pub topic: String,
     /// Further properties of librdkafka, such as TLS and SASL. Those that the log pins are refused. Their
-    /// values are never logged.
+    /// values are never logged. A value `file:PATH` is read from that file when the log is opened: passwords need
+    /// not stand in a configuration file.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
     /// Takes a topic with one replica, for development: a lost disk is a lost ledger.
@@ -140,6 +148,19 @@ impl Config {
         if faults.is_empty() { Ok(()) } else { Err(Error::Unfit(format!("kafka: {}", faults.join("; ")))) }
     }
 
+    /// The same with every `file:PATH` replaced by what the file holds, without the end of its last line.
+    pub(super) fn with_secrets(mut self) -> Result<Self, Error> {
+        let mut faults = Vec::new();
+        for (name, value) in &mut self.properties {
+            let Some(path) = value.strip_prefix(FROM_FILE) else { continue };
+            match std::fs::read_to_string(path) {
+                Ok(text) => *value = text.trim_end_matches(['\n', '\r']).to_owned(),
+                Err(error) => faults.push(format!("{name} is read from {path}: {error}")),
+            }
+        }
+        if faults.is_empty() { Ok(self) } else { Err(Error::Unfit(format!("kafka: {}", faults.join("; ")))) }
+    }
+
     /// For the producer, and for questions about the topic.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut client = self.client(PINNED_PRODUCER);
@@ -150,6 +171,22 @@ impl Config {
     /// For a tail.
     pub(super) fn consumer(&self) -> ClientConfig {
         self.client(PINNED_CONSUMER)
+    }
+
+    /// For a producer of whole batches or nothing. The newest one of a name ends what older ones left open.
+    pub(super) fn publisher(&self, transactional_id: &str) -> ClientConfig {
+        let mut client = self.client(PINNED_PRODUCER);
+        client.set("transactional.id", transactional_id);
+        client.set("message.timeout.ms", self.message_timeout_ms.to_string());
+        client.set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
+        client
+    }
+
+    /// For a reader of what was committed.
+    pub(super) fn committed(&self) -> ClientConfig {
+        let mut client = self.client(PINNED_CONSUMER);
+        client.set("isolation.level", "read_committed");
+        client
     }
 
     fn client(&self, pinned: &[(&str, &str)]) -> ClientConfig {
@@ -167,6 +204,16 @@ impl Config {
         client.set_log_level(RDKafkaLogLevel::Notice);
         client
     }
+}
+
+/// A property as flags give it, `NAME=VALUE`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) =
+        text.split_once('=').ok_or("a property is NAME=VALUE, for instance security.protocol=SSL")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn is_ours(name: &str) -> bool {
@@ -213,6 +260,21 @@ mod tests {
         config.check().expect("nothing is pinned here");
         assert!(!format!("{config:?}").contains("hunter2"));
         assert!(format!("{config:?}").contains("sasl.password"));
+    }
+
+    #[test]
+    fn with_secrets_reads_files_and_names_those_that_are_not_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("password");
+        std::fs::write(&path, "hunter2\n").expect("written");
+        let (there, missing) = (format!("file:{}", path.display()), format!("file:{}.not", path.display()));
+        let read = config(&[("sasl.password", &there), ("sasl.username", "ledger")]).with_secrets();
+        let read = read.expect("the file is there");
+        assert_eq!((read.properties["sasl.password"].as_str(), read.properties.len()), ("hunter2", 2));
+        let Err(Error::Unfit(text)) = config(&[("sasl.password", &missing)]).with_secrets() else {
+            panic!("taken")
+        };
+        assert!(text.contains("sasl.password is read from") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

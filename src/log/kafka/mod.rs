@@ -10,10 +10,12 @@
 mod client;
 mod config;
 mod fate;
+pub mod output;
 mod partition;
 mod producer;
 mod tail;
 mod topic;
 
-pub use config::Config;
+pub use client::wait_until_closed;
+pub use config::{Config, property};
 pub use partition::Kafka;

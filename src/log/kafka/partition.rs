@@ -40,6 +40,7 @@ impl Kafka {
     /// log promises.
     pub async fn open(config: Config, create: bool) -> Result<Self, Error> {
         config.check()?;
+        let config = config.with_secrets()?;
         topic::check(&config, create).await?;
         let producer = Arc::new(producer::Producer::new(&config)?);
         let (queue, taken) = mpsc::channel(QUEUE_LEN);

@@ -7,7 +7,7 @@
 //! topic that lost its tail in an outage does not go unnoticed.
 //!
 //! Not seen here: a topic that was deleted, made anew and filled past `next` before the next fetch. librdkafka
-//! (2.12) reads on under the new topic id without a word; comparing the ledger's entries shows it.
+//! (2.12) may read on under the new topic id without a word; `ledger::comparison` sees it.
 
 use std::{
     thread,

@@ -83,8 +83,9 @@ fn the_example_policy_says_itself_what_the_floor_says() {
 #[test]
 fn the_retrain_may_be_approved_by_its_service_or_by_a_person() {
     let policy = example_policy();
-    let at_idp =
-        |subject: &str| Some(Identity { issuer: "https://idp.example.bank".into(), subject: subject.into() });
+    let at_idp = |subject: &str| {
+        Some(Identity { issuer: "http://127.0.0.1:7421/development".into(), subject: subject.into() })
+    };
     let service = Approval {
         approver: at_idp("svc-weekly-retrain"),
         standing_policy: Some("SP-2026-03".into()),

@@ -93,8 +93,8 @@ bands: {wide: [{metric: auc, segments: [overall], tolerance: 1}]}
 standing_policies:
   - id: sp
     models: [german-credit-pd]
-    services: [{issuer: 'https://idp.example.bank', subject: s}]
-    accountable: [{issuer: 'https://idp.example.bank', subject: p}]
+    services: [{issuer: 'http://127.0.0.1:7421/development', subject: s}]
+    accountable: [{issuer: 'http://127.0.0.1:7421/development', subject: p}]
     band: wide
 rules: [{id: all, tier: low, when: 'true', reason: Everything is automated.}]
 tests: [{name: all, expect: {tier: low}}]

@@ -48,7 +48,7 @@ fn one_person_who_approves_twice_is_one() {
     let two = policy("[{group: a, count: 2}]");
     let person = |subject: &str| Approval {
         approver: Some(crate::policy::file::Identity {
-            issuer: "https://idp.example.bank".into(),
+            issuer: "http://127.0.0.1:7421/development".into(),
             subject: subject.into(),
         }),
         matched_groups: vec!["a".into()],

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# A real Keycloak on 127.0.0.1, from Maven Central, with the realm of keycloak/realm.json: no Docker.
+# usage: keycloak.sh install          fetches the distribution once
+#        keycloak.sh start DIR        prints URL=http://127.0.0.1:P (the realm is at URL/realms/bank)
+#        keycloak.sh stop DIR
+# exit codes: 0 done, 1 failed, 2 usage, 3 not available (no Java, no Maven)
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+version=26.4.2
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger
+home=$cache/keycloak-$version
+start_seconds=${KEYCLOAK_START_SECONDS:-180}
+
+fail() { printf 'keycloak.sh: %s\n' "$*" >&2; exit 1; }
+unavailable() { printf 'keycloak.sh: not available: %s\n' "$*" >&2; exit 3; }
+
+# Under a lock, and complete or absent, because of the rename.
+install() {
+  command -v "${JAVA_HOME:+$JAVA_HOME/bin/}java" >/dev/null || unavailable "no java; Keycloak needs Java 17 or later"
+  if [ -e "$home/.complete" ]; then return; fi
+  command -v mvn >/dev/null || unavailable "no mvn; Keycloak is fetched with Maven (Debian: maven)"
+  mkdir -p "$cache"
+  (
+    flock 9
+    if [ -e "$home/.complete" ]; then exit 0; fi
+    printf 'keycloak.sh: fetching Keycloak %s with Maven, once\n' "$version" >&2
+    work=$(mktemp -d "$cache/keycloak.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    if ! mvn -q -B -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+      -Dartifact="org.keycloak:keycloak-quarkus-dist:$version:zip" -DoutputDirectory="$work" >"$work/mvn.log" 2>&1; then
+      tail -n 20 "$work/mvn.log" >&2
+      fail "Maven could not fetch Keycloak"
+    fi
+    python3 -m zipfile -e "$work/keycloak-quarkus-dist-$version.zip" "$work"
+    touch "$work/keycloak-$version/.complete"
+    rm -rf "$home"
+    mv "$work/keycloak-$version" "$home"
+  ) 9>"$cache/keycloak.lock"
+}
+
+# The live server of $dir, or nothing. The command line is compared, because a pid is used again.
+alive() {
+  local pid
+  pid=$(cat "$dir/keycloak.pid" 2>/dev/null) || return 0
+  if { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$dir"; then echo "$pid"; fi
+}
+
+# Below Linux's ephemeral range: no outgoing connection takes the port.
+free_port() {
+  local port
+  while :; do
+    port=$((12000 + RANDOM % 18000))
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
+  done
+}
+
+start() {
+  local port deadline
+  install
+  mkdir -p "$1"
+  dir=$(cd "$1" && pwd -P)
+  [ -d "$dir/server" ] || cp -a "$home" "$dir/server"
+  mkdir -p "$dir/server/data/import"
+  cp "$here/keycloak/realm.json" "$dir/server/data/import/"
+  port=$(free_port)
+  # Administrator of a server of a minute, on loopback. The process group ends with it.
+  KC_BOOTSTRAP_ADMIN_USERNAME=admin KC_BOOTSTRAP_ADMIN_PASSWORD=admin JAVA_OPTS_APPEND="-Xmx512m -XX:TieredStopAtLevel=1" \
+    setsid bash "$dir/server/bin/kc.sh" start-dev --db dev-mem --http-host 127.0.0.1 --http-port "$port" --import-realm \
+    </dev/null >>"$dir/keycloak.log" 2>&1 &
+  echo $! >"$dir/keycloak.pid"
+  disown
+  deadline=$((SECONDS + start_seconds))
+  # By pid alone: for a moment after the fork its command line is still this script's.
+  while [ "$SECONDS" -lt "$deadline" ] && kill -0 "$(cat "$dir/keycloak.pid")" 2>/dev/null; do
+    if curl -sf -m 5 "http://127.0.0.1:$port/realms/bank/.well-known/openid-configuration" >/dev/null; then
+      echo "URL=http://127.0.0.1:$port"
+      return
+    fi
+    sleep 0.5
+  done
+  tail -n 25 "$dir/keycloak.log" >&2
+  stop "$dir"
+  fail "the server did not answer within $start_seconds s"
+}
+
+stop() {
+  dir=$(cd "$1" 2>/dev/null && pwd -P) || return 0
+  local pid
+  pid=$(alive)
+  [ -n "$pid" ] || return 0
+  kill -TERM -- "-$pid" 2>/dev/null || true
+  local deadline=$((SECONDS + 10))
+  while [ -n "$(alive)" ] && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
+  kill -KILL -- "-$pid" 2>/dev/null || true
+}
+
+case ${1-}:$# in
+  install:1) install ;;
+  start:2) start "$2" ;;
+  stop:2) stop "$2" ;;
+  *) sed -n '3,5s/^# //p' "$0" >&2; exit 2 ;;
+esac
