@@ -236,11 +236,7 @@ impl Walk {
     /// Evidence with findings that are not over, more often than the rest: somebody may have mended it. What is wrong with
     /// the archive stands until its turn comes.
     async fn revisit(&mut self) -> Result<(), Failed> {
-        let ledger = self.ledger().clone();
-        let open = tokio::task::block_in_place(|| held::open_findings(&ledger, &ledger.head(), OPEN_MAX));
-        let open = open.map_err(words)?;
-        self.progress.lock().open = open.len() as u64;
-        for finding in open {
+        for finding in self.open()? {
             let Some(sha256) = Digest::from_slice(&finding.sha256) else { continue };
             if !self.evidence(&sha256).await? {
                 self.raise(&finding, false);
@@ -301,10 +297,7 @@ impl Walk {
         if missing {
             checked = against.bundle(bundle, size).await.map_err(words)?;
         }
-        let ledger = self.ledger();
-        let open = tokio::task::block_in_place(|| held::open_findings(ledger, &ledger.head(), OPEN_MAX));
-        for finding in open.map_err(words)?.into_iter().filter(|finding| against.is_of(&finding.uri, bundle))
-        {
+        for finding in self.open()?.into_iter().filter(|finding| against.is_of(&finding.uri, bundle)) {
             let sound = checked.sound.iter().any(|sound| sound.0 == finding.sha256.as_slice());
             if sound || checked.findings.is_empty() {
                 self.over(finding).await?;
@@ -321,7 +314,17 @@ impl Walk {
 
     async fn observe(&self, finding: EvidenceFinding) -> Result<(), Failed> {
         let recorded = self.parts.gateway.observe(Event::EvidenceFinding(finding), "").await;
-        recorded.map(|_| ()).map_err(|error| format!("a finding is not recorded yet: {error}"))
+        recorded.map_err(|error| format!("a finding is not recorded yet: {error}"))?;
+        self.open().map(|_| ())
+    }
+
+    /// Findings that are not over, and how many they are for those who ask how the walk goes.
+    fn open(&self) -> Result<Vec<EvidenceFinding>, Failed> {
+        let ledger = self.ledger();
+        let open = tokio::task::block_in_place(|| held::open_findings(ledger, &ledger.head(), OPEN_MAX));
+        let open = open.map_err(words)?;
+        self.progress.lock().open = open.len() as u64;
+        Ok(open)
     }
 
     fn raise(&self, finding: &EvidenceFinding, relied_on: bool) {

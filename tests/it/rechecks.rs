@@ -107,8 +107,8 @@ async fn evidence_that_goes_or_changes_is_an_entry_and_an_alert_until_it_is_over
     for bytes in [gone, changed] {
         assert!(alerts(&client, true, &alert(bytes)).await, "{:?}", client.status().await.alerts);
     }
+    // Counted with the entry of a finding, not with the walk's next round; looks are counted anew in each round.
     let status = client.status().await.evidence_checks.expect("how far the walk is");
-    // Looks are counted anew in each round.
     assert!(status.began > 0 && status.open_findings == 2 && status.trouble.is_empty(), "{status:?}");
     for deep in [&[][..], &["--deep"]] {
         let (code, report) = check(&[&["--url", &node.url], deep].concat());
