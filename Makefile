@@ -19,16 +19,17 @@ help: ## this table
 	@echo "  INSTALL_DEPS=1    let apt-get install what is missing (as root or with a sudo that asks nothing)"
 	@echo "  CARGO_TARGET_DIR  $(CARGO_TARGET_DIR)"
 
+# The example is built with it, and with that the features of tests: `make demo` and `make test` share every crate.
 demo: deps first-build ## the whole story on a real node, with real data; no server needed
-	cargo build --locked
-	cargo run --locked --quiet -- demo $(ARGS)
+	cargo build --locked --bins --examples
+	$(CARGO_TARGET_DIR)/debug/promotion-ledger demo $(ARGS)
 
 test: deps first-build ## all tests, on a real Kafka too when Java and Maven are there (REQUIRE_SERVICES=1: no skips)
 	tests/services/run-tests.sh $(ARGS)
 
 bench: deps first-build ## the benchmarks under benches/, then `promotion-ledger bench`
-	$(if $(wildcard benches/*.rs),cargo bench --locked --profile dev --bench '*')
-	cargo run --locked --quiet -- bench $(ARGS)
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --locked --profile dev --bench '*'
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo run --locked --quiet -- bench $(ARGS)
 
 deps: ## install or name the system packages that the build needs; silent when all are there
 	@tests/services/deps.sh build

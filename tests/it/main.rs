@@ -8,6 +8,7 @@ mod bundle;
 mod canonical;
 mod click;
 mod comparison;
+mod consumer_example;
 mod custody;
 mod evidence_contract;
 mod faults;
