@@ -14,10 +14,10 @@ use crate::{
             Alert, ArchiveStatus, AsOfRequest, AsOfResponse, CheckEvidenceRequest, CheckEvidenceResponse,
             Entry, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest, GetEntryResponse,
             GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse, GetTimestampsRequest,
-            GetTimestampsResponse, ListEntriesRequest, ListEntriesResponse, ListLegalHoldsRequest,
+            GetTimestampsResponse, ListCheckpointsRequest, ListEntriesRequest, ListEntriesResponse, ListLegalHoldsRequest,
             ListLegalHoldsResponse, ListRelianceRequest, ListRelianceResponse, ListedEntry, PolicyInForce,
             ProjectionStatus, ReadChainRequest, ReadChainResponse, ReadEvidenceRequest, ReadEvidenceResponse,
-            SlotAsOf, auditor_service_server::AuditorService, body::Event, get_entry_request::By,
+            SlotAsOf, StampedCheckpoint, auditor_service_server::AuditorService, body::Event, get_entry_request::By,
         },
     },
     evidence::EvidenceStore,
@@ -31,7 +31,7 @@ use crate::{
     },
     proof::checkpoint::LogKey,
     registry::Registry,
-    witness::stamps,
+    witness::{kept, stamps},
 };
 
 use super::{
@@ -249,6 +249,16 @@ impl AuditorService for Auditor {
     ) -> Result<Response<GetTimestampsResponse>, Status> {
         let stamped = stamps::around(&self.ledger.dir, request.into_inner().seq);
         Ok(Response::new(GetTimestampsResponse { stamped }))
+    }
+
+    type ListCheckpointsStream = Streamed<StampedCheckpoint>;
+
+    async fn list_checkpoints(
+        &self,
+        _: Request<ListCheckpointsRequest>,
+    ) -> Result<Response<Self::ListCheckpointsStream>, Status> {
+        let kept = kept::kept(&self.ledger.dir).map(Ok);
+        Ok(Response::new(Box::pin(tokio_stream::iter(kept))))
     }
 
     type ReadEvidenceStream = Streamed<ReadEvidenceResponse>;

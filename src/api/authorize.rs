@@ -47,6 +47,7 @@ const METHODS: &[(&str, &[Role])] = &[
     ("AuditorService/GetInclusionProof", EVERYBODY),
     ("AuditorService/GetConsistencyProof", EVERYBODY),
     ("AuditorService/GetTimestamps", EVERYBODY),
+    ("AuditorService/ListCheckpoints", EVERYBODY),
     ("AuditorService/ReadEvidence", &[Auditor]),
     ("AuditorService/ListReliance", READS),
     ("AuditorService/CheckEvidence", READS),

@@ -1,9 +1,12 @@
 //! What a bundle's check found, in words, and what it cannot show. Pure: both builds print the same.
 
-use crate::event::{
-    Micros, Seq,
-    proto::{Promoted, body::Event},
-    text::utc,
+use crate::{
+    event::{
+        Micros, Seq,
+        proto::{Promoted, body::Event},
+        text::utc,
+    },
+    proof::bracket::{self, Seen},
 };
 
 use super::{
@@ -46,8 +49,9 @@ pub fn report(bundle: &Bundle, known: &Known) -> Vec<String> {
     );
     lines.extend(bundle.manifest.promotions.iter().filter_map(|seq| promotion(bundle, *seq)));
     lines.extend(in_doubt(bundle));
-    lines.extend(bracket(bundle));
-    lines.extend(still_possible(bundle));
+    let seen = seen(bundle);
+    lines.extend(age(bundle, &seen));
+    lines.extend(bracket::still_possible(!seen.is_empty()));
     lines
 }
 
@@ -117,49 +121,29 @@ fn in_doubt(bundle: &Bundle) -> Vec<String> {
     bundle.entries.values().filter_map(line).collect()
 }
 
+/// Who saw a tree of this ledger, and when.
+fn seen(bundle: &Bundle) -> Vec<Seen> {
+    let witnessed = bundle.seen.iter().map(|seen| Seen {
+        size: bundle.checkpoint.size,
+        time: seen.seconds.saturating_mul(1_000_000),
+        by: seen.witness.clone(),
+    });
+    let stamped = bundle.stamps.iter().filter_map(|stamp| {
+        Some(Seen { size: stamp.size, time: stamp.time?, by: "the time-stamp authority".into() })
+    });
+    witnessed.chain(stamped).collect()
+}
+
 /// Between which times each promotion was recorded, by others than the operator.
-fn bracket(bundle: &Bundle) -> Vec<String> {
-    let seconds = |seconds: u64| seconds.saturating_mul(1_000_000);
-    let witnessed =
-        bundle.seen.iter().map(|seen| (bundle.checkpoint.size, seconds(seen.seconds), seen.witness.as_str()));
-    let stamped =
-        bundle.stamps.iter().filter_map(|stamp| Some((stamp.size, stamp.time?, "the time-stamp authority")));
-    let seen: Vec<_> = witnessed.chain(stamped).collect();
+fn age(bundle: &Bundle, seen: &[Seen]) -> Vec<String> {
     if seen.is_empty() {
         let unread = if bundle.stamps.is_empty() { "" } else { "; the stamps here need --tsa" };
         return vec![format!(
             "  age          only the operator's word: no witness was named (--witness){unread}"
         )];
     }
-    let one = |seq: &Seq| {
-        let there = seen.iter().filter(|(size, ..)| size > seq).min_by_key(|(_, time, _)| *time);
-        let not_yet = seen.iter().filter(|(size, ..)| size <= seq).max_by_key(|(_, time, _)| *time);
-        let there = there.map(|(_, time, who)| format!("was there at {}, by {who}", utc(*time)));
-        let not_yet =
-            not_yet.map(|(_, time, who)| format!("was not yet in what {who} was shown at {}", utc(*time)));
-        let both: Vec<_> = not_yet.into_iter().chain(there).collect();
-        format!(
-            "  age          entry {seq} {}",
-            if both.is_empty() { "was seen by nobody".into() } else { both.join(", and ") }
-        )
-    };
+    let one = |seq: &Seq| format!("  age          entry {seq} was {}", bracket::of(seen, *seq).words());
     bundle.manifest.promotions.iter().map(one).collect()
-}
-
-fn still_possible(bundle: &Bundle) -> Vec<String> {
-    let mut lines = vec![
-        "What this does not show: that the people behind the keys meant what was recorded; that bytes were read and not only".into(),
-        "served; what was never put into the ledger. Without your own copy of an earlier checkpoint the operator could have".into(),
-    ];
-    lines.push(if bundle.seen.is_empty() && bundle.stamps.iter().all(|stamp| stamp.time.is_none()) {
-        "written all of this at once, with any dates, and could show others another ledger under the same key.".into()
-    } else {
-        "held entries back and shown them late, but not dated one before it was seen; and without a witness that you name".into()
-    });
-    if !bundle.seen.is_empty() || bundle.stamps.iter().any(|stamp| stamp.time.is_some()) {
-        lines.push("here it could still show others another ledger under the same key.".into());
-    }
-    lines
 }
 
 /// `README.txt` of a bundle.

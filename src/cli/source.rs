@@ -12,9 +12,9 @@ use crate::{
         GetCheckpointResponse, GetConsistencyProofRequest, GetConsistencyProofResponse, GetEntryRequest,
         GetEntryResponse, GetInclusionProofRequest, GetInclusionProofResponse, GetReceiptRequest,
         GetReceiptResponse, GetStatusRequest, GetStatusResponse, GetTimestampsRequest, GetTimestampsResponse,
-        ListEntriesRequest, ListEntriesResponse, ListLegalHoldsRequest, ListLegalHoldsResponse,
+        ListCheckpointsRequest, ListEntriesRequest, ListEntriesResponse, ListLegalHoldsRequest, ListLegalHoldsResponse,
         ListRelianceRequest, ListRelianceResponse, Person, ReadChainRequest, ReadChainResponse,
-        ReadEvidenceRequest, ReadEvidenceResponse, auditor_service_client::AuditorServiceClient,
+        ReadEvidenceRequest, ReadEvidenceResponse, StampedCheckpoint, auditor_service_client::AuditorServiceClient,
         auditor_service_server::AuditorService,
     },
     node,
@@ -222,6 +222,18 @@ impl Source {
         Ok(match self {
             Self::Node(client) => Box::pin(client.clone().check_evidence(request).await?.into_inner()),
             Self::Dir(auditor) => auditor.check_evidence(Request::new(request)).await?.into_inner(),
+        })
+    }
+
+    /// Checkpoints that others vouch for.
+    ///
+    /// # Errors
+    /// Of the call.
+    pub async fn list_checkpoints(&self) -> std::result::Result<Messages<StampedCheckpoint>, Status> {
+        let request = ListCheckpointsRequest {};
+        Ok(match self {
+            Self::Node(client) => Box::pin(client.clone().list_checkpoints(request).await?.into_inner()),
+            Self::Dir(auditor) => auditor.list_checkpoints(Request::new(request)).await?.into_inner(),
         })
     }
 

@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use tokio::sync::mpsc::Receiver;
 
 use crate::{
-    event::{Digest, Header, KeyId, Outcome, Seq, canonical},
+    event::{Digest, Header, KeyId, Micros, Outcome, Seq, canonical},
     ledger::replay::{Fault, Past, Replay},
     policy::audit::Audit,
     proof::{
@@ -70,6 +70,10 @@ pub struct Named {
     pub note: String,
     /// Its signature was verified.
     pub checkpoint: Checkpoint,
+    /// When somebody was shown it, and who, besides the cosignatures in it.
+    pub dated: Vec<(Micros, String)>,
+    /// One of many that are not listed one by one; what an earlier run checked is not compared with it again.
+    pub silent: bool,
 }
 
 /// A verification under way.
@@ -98,6 +102,8 @@ pub struct Verification {
     pub split_view: Option<String>,
     /// Entries that an earlier run checked, and that this one did not read again.
     pub checked_before: u64,
+    /// Time-stamps of authorities that nobody named.
+    pub unread_stamps: u64,
     audit: Audit,
     threads: usize,
     begun: Instant,
@@ -128,6 +134,7 @@ impl Verification {
             ledger_id: None,
             split_view: None,
             checked_before: 0,
+            unread_stamps: 0,
             audit: Audit::default(),
             threads,
             begun: Instant::now(),
@@ -139,8 +146,9 @@ impl Verification {
         let (size, hashing) = (position.size(), position.depth());
         let fits = self.depth != Depth::Rules
             && (self.depth == Depth::Hashes) == (hashing == Hashing::Hashes)
-            && self.checkpoints.iter().all(|named| named.checkpoint.size >= size);
+            && self.checkpoints.iter().all(|named| named.silent || named.checkpoint.size >= size);
         let Some(verifier) = Some(position).filter(|_| fits).and_then(Verifier::resume) else { return false };
+        self.checkpoints.retain(|named| named.checkpoint.size >= size);
         self.verifier = verifier;
         self.logins.resumed();
         self.checked_before = size;
@@ -165,9 +173,23 @@ impl Verification {
 
     /// A signed note to compare with; one that the ledger's log key did not sign is a finding.
     pub fn compare_with(&mut self, from: &str, note: &str, key: &LogKey) {
-        match checkpoint::open(note, key) {
+        self.compare_dated(from, note.to_owned(), key, Vec::new());
+    }
+
+    /// The same, of one that somebody was shown.
+    pub fn compare_dated(&mut self, from: &str, note: String, key: &LogKey, dated: Vec<(Micros, String)>) {
+        self.compare(from, note, key, dated, false);
+    }
+
+    /// The same, of one of many.
+    pub fn compare_silently(&mut self, from: &str, note: String, key: &LogKey, dated: Vec<(Micros, String)>) {
+        self.compare(from, note, key, dated, true);
+    }
+
+    fn compare(&mut self, from: &str, note: String, key: &LogKey, dated: Vec<(Micros, String)>, silent: bool) {
+        match checkpoint::open(&note, key) {
             Ok(checkpoint) => {
-                self.checkpoints.push(Named { from: from.to_owned(), note: note.to_owned(), checkpoint });
+                self.checkpoints.push(Named { from: from.to_owned(), note, checkpoint, dated, silent });
             }
             Err(error) => self.note(None, format!("the checkpoint from {from}: {error}")),
         }

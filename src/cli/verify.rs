@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio_stream::StreamExt as _;
+
 use crate::{
     config::{Config, FILE_NAME},
     event::{Digest, proto::GetCheckpointRequest},
@@ -22,6 +24,7 @@ use crate::{
         checkpoint::LogKey,
         verify::{Depth as Hashing, Verifier},
     },
+    witness::kept,
 };
 
 use super::{
@@ -36,6 +39,9 @@ use super::{
 
 mod opened;
 mod report;
+mod vouched;
+
+use vouched::{Found, Who};
 
 /// How often a run that goes on keeps how far it has come.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +76,11 @@ pub struct Args {
     /// Threads; all processors if not given
     #[arg(long)]
     threads: Option<usize>,
+    /// The bucket in which checkpoints are anchored: s3://BUCKET[/PREFIX], reached as AWS tools do, or a TOML file with the
+    /// settings of [witnesses.anchor.s3], for instance a node's promotion-ledger.toml. A ledger that is behind it or
+    /// contradicts it does not hold
+    #[arg(long, value_name = "WHERE", conflicts_with = "bundle", conflicts_with = "receipt")]
+    anchor: Option<String>,
     #[command(flatten)]
     receipt: receipt::ReceiptArgs,
 }
@@ -85,11 +96,14 @@ struct Given {
     unseal: bool,
     /// Whether this computer's own checkpoints are read and kept.
     remember: bool,
+    /// Whose word counts for the age of entries.
+    who: Who,
 }
 
 impl Given {
     /// Before the first entry: what to compare with, and where to go on.
-    fn prepare(&self, done: &mut Verification, key: &LogKey) -> Result<()> {
+    fn prepare(&self, done: &mut Verification, key: &LogKey, found: Found) -> Result<()> {
+        self.who.compare(found, key, done);
         if let Some((from, note)) = &self.kept {
             done.compare_with(from, note, key);
         }
@@ -150,9 +164,9 @@ pub async fn run(args: Args, format: Format) -> Result {
         let known = verify_bundle::known(args.ledger_id.as_deref(), key, witnesses, roots)?;
         return tokio::task::block_in_place(|| verify_bundle::run(bundle, &known, format));
     }
-    if args.receipt.known() != (None, &[], &[]) {
+    if args.receipt.known().0.is_some() {
         return Err(Failure::usage(
-            "--key, --witness and --tsa go with --receipt or a bundle; a ledger's own genesis names its key",
+            "--key goes with --receipt or a bundle; a ledger's own genesis names its key",
         ));
     }
     let mut given = given(&args)?;
@@ -164,8 +178,8 @@ pub async fn run(args: Args, format: Format) -> Result {
     };
     given.remember(&mut done)?;
     match format {
-        Format::Json => report::json(&done, given.pinned),
-        Format::Text => report::text(&done, given.pinned),
+        Format::Json => report::json(&done, given.pinned, &given.who),
+        Format::Text => report::text(&done, given.pinned, &given.who),
     }
     let holds = done.found.is_none() && done.routing.is_empty() && done.logins.findings.is_empty();
     Ok(if holds { Exit::Ok } else { Exit::No })
@@ -192,7 +206,9 @@ fn given(args: &Args) -> Result<Given> {
         return Err(Failure::usage("--unseal needs --depth signatures or --depth rules"));
     }
     let (depth, unseal) = (args.depth, args.unseal);
-    Ok(Given { depth, pinned, kept, threads, incremental, unseal, remember: true })
+    let (_, witnesses, roots) = args.receipt.known();
+    let who = Who::named(witnesses, roots, args.anchor.as_deref())?;
+    Ok(Given { depth, pinned, kept, threads, incremental, unseal, remember: true, who })
 }
 
 /// Verifies a directory that no node is writing to. Needs none of its keys.
@@ -221,19 +237,28 @@ fn directory(dir: &Path, given: &mut Given) -> Result<Verification> {
     let first = chain::from_store(&store, 0, size.min(1)).blocking_recv();
     let genesis = verification::genesis(first, given.pinned);
     done.ledger_id = genesis.as_ref().map(|(ledger_id, _)| *ledger_id);
-    if let Some((_, key)) = &genesis {
+    if let Some((ledger_id, key)) = &genesis {
         let published = CheckpointFile::largest(dir, key)
             .map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
-        if published.as_ref().is_some_and(|(_, published)| published.size > size) {
-            // Perhaps a node is writing to it: its checkpoint may be newer than what was opened above.
+        let found = found_beside(dir, *ledger_id, given)?;
+        let kept = found.kept.iter().map(|kept| kept.tree_size).max();
+        let seen = published.as_ref().map(|(_, published)| published.size).max(kept);
+        if seen.is_some_and(|seen| seen > size) || found.anchored.is_some() {
+            // Perhaps a node is writing to it: what others were shown may be newer than what was opened above.
             let again = Store::open_read_only(&path).and_then(|store| Ok((store.state()?, store)));
             if let Ok((Some(state), again)) = again {
                 (store, size) = (Arc::new(again), state.size());
             }
         }
-        let named = |(note, checkpoint)| Named { from: "the node's directory".into(), note, checkpoint };
+        let named = |(note, checkpoint)| Named {
+            from: "the node's directory".into(),
+            note,
+            checkpoint,
+            dated: Vec::new(),
+            silent: false,
+        };
         done.checkpoints.extend(published.map(named));
-        given.prepare(&mut done, key)?;
+        given.prepare(&mut done, key, found)?;
     }
     if let Some(ledger_id) = done.ledger_id.filter(|_| given.unseal) {
         done.logins.opening(opened::by_directory(dir, ledger_id)?);
@@ -252,21 +277,50 @@ fn directory(dir: &Path, given: &mut Given) -> Result<Verification> {
     Ok(done)
 }
 
+/// What others saw of the ledger in a directory: its own files, and the anchor where one was named.
+fn found_beside(dir: &Path, ledger_id: Digest, given: &Given) -> Result<Found> {
+    let anchored = match given.who.has_anchor() {
+        true => tokio::runtime::Handle::current().block_on(given.who.anchored(ledger_id))?,
+        false => None,
+    };
+    Ok(Found { kept: kept::kept(dir).collect(), anchored })
+}
+
+/// The same of a node, asked before its newest checkpoint is.
+async fn found_at(source: &Source, ledger_id: Option<Digest>, given: &Given) -> Result<Found> {
+    let mut kept = Vec::new();
+    let mut listed = match source.list_checkpoints().await {
+        Ok(listed) => listed,
+        // A node from before this call.
+        Err(status) if status.code() == tonic::Code::Unimplemented => Box::pin(tokio_stream::empty()),
+        Err(status) => return Err(status.into()),
+    };
+    while let Some(one) = listed.next().await {
+        kept.push(one?);
+    }
+    let anchored = match ledger_id {
+        Some(ledger_id) => given.who.anchored(ledger_id).await?,
+        None => None,
+    };
+    Ok(Found { kept, anchored })
+}
+
 /// Verifies what a node serves.
 async fn node(args: &SourceArgs, given: &Given) -> Result<Verification> {
     let source = Arc::new(Source::open(args).await?);
-    let note = source.get_checkpoint(GetCheckpointRequest {}).await?.checkpoint;
     let first = chain::from_node(source.clone(), 0, 1).recv().await;
     if let Some(Err(chain::Unread::Failed(failure))) = first {
         return Err(failure);
     }
+    let genesis = verification::genesis(first, given.pinned);
+    let found = found_at(&source, genesis.as_ref().map(|(ledger_id, _)| *ledger_id), given).await?;
+    let note = source.get_checkpoint(GetCheckpointRequest {}).await?.checkpoint;
     tokio::task::block_in_place(|| {
         let mut done = Verification::new(given.depth, given.pinned, given.threads);
-        let genesis = verification::genesis(first, given.pinned);
         done.ledger_id = genesis.as_ref().map(|(ledger_id, _)| *ledger_id);
         if let Some((_, key)) = &genesis {
             done.compare_with("the node", &note, key);
-            given.prepare(&mut done, key)?;
+            given.prepare(&mut done, key, found)?;
         }
         if given.unseal {
             done.logins.opening(opened::by_node(source.clone()));

@@ -3,6 +3,7 @@
 //! Pure, and all of it in the verify-only build. Not here: where hashes are stored (`ledger`), how proofs
 //! travel (`api`).
 
+pub mod bracket;
 pub mod checkpoint;
 pub mod cosignature;
 pub mod keys;

@@ -10,11 +10,11 @@ use tokio::task::JoinHandle;
 
 use crate::{
     event::digest::sha256,
-    evidence::s3::Bucket,
     proof::checkpoint::{self, Checkpoint},
 };
 
 use super::{
+    anchored::{Anchored, Standing},
     config::AnchorConfig,
     worker::{Error, Parts},
 };
@@ -25,12 +25,10 @@ const DAY: u64 = 24 * 3600 * 1_000_000;
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Name of the alert.
 const ALERT: &str = "anchor";
-/// Longest checkpoint that is read, bytes.
-const CHECKPOINT_LEN_MAX: usize = 64 * 1024;
 
 /// The bucket, and what goes there.
 pub struct Anchor {
-    bucket: Bucket,
+    anchored: Anchored,
     parts: Parts,
     every: Duration,
     retained: u64,
@@ -39,55 +37,14 @@ pub struct Anchor {
 impl Anchor {
     /// Talks to nobody yet.
     pub async fn connect(dir: &Path, config: &AnchorConfig, parts: Parts) -> Result<Self, Error> {
-        let bucket = Bucket::connect(&config.s3, dir).await?;
+        let anchored = Anchored::connect(dir, &config.s3, parts.ledger_id).await?;
         let every = Duration::from_secs(config.every_seconds);
-        Ok(Self { bucket, parts, every, retained: u64::from(config.retain_days) * DAY })
-    }
-
-    fn name(&self, n: u64) -> String {
-        format!("anchor/{}/{n:08}", self.parts.ledger_id)
-    }
-
-    /// The oldest version of a name, which nothing hides and nothing replaces.
-    async fn first_version(&self, n: u64) -> Result<Option<String>, String> {
-        let versions = self.bucket.versions(&self.name(n)).await.map_err(|error| error.to_string())?;
-        Ok(versions.into_iter().next())
-    }
-
-    /// How many checkpoints are there: looked for at doubling distances, then in between.
-    async fn count(&self) -> Result<u64, String> {
-        if self.first_version(0).await?.is_none() {
-            return Ok(0);
-        }
-        let (mut there, mut absent) = (0, 1);
-        while self.first_version(absent).await?.is_some() {
-            (there, absent) = (absent, absent * 2);
-        }
-        while absent - there > 1 {
-            let middle = there + (absent - there) / 2;
-            match self.first_version(middle).await? {
-                Some(_) => there = middle,
-                None => absent = middle,
-            }
-        }
-        Ok(absent)
+        Ok(Self { anchored, parts, every, retained: u64::from(config.retain_days) * DAY })
     }
 
     /// The n-th checkpoint.
     async fn get(&self, n: u64) -> Result<(String, Checkpoint), String> {
-        let name = self.name(n);
-        let uri = self.bucket.uri(&name);
-        let version = self.first_version(n).await?.ok_or_else(|| format!("{uri} is gone"))?;
-        let stream = self.bucket.get(&name, &version, None).await.map_err(|error| error.to_string())?;
-        let mut stream = stream.ok_or_else(|| format!("{uri} is gone"))?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = stream.try_next().await.map_err(|error| error.to_string())? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > CHECKPOINT_LEN_MAX {
-                return Err(format!("{uri} is longer than a checkpoint"));
-            }
-        }
-        let note = String::from_utf8(bytes).map_err(|_| format!("{uri} is not text"))?;
+        let Standing { uri, note, .. } = self.anchored.get(n).await?;
         let opened =
             checkpoint::open(&note, &self.parts.log_key).map_err(|error| format!("{uri}: {error}"))?;
         Ok((note, opened))
@@ -99,7 +56,7 @@ impl Anchor {
     /// [`Error::Behind`].
     pub async fn compare(&self) -> Result<(), Error> {
         let newest = async {
-            match self.count().await? {
+            match self.anchored.count().await? {
                 0 => Ok(None),
                 count => self.get(count - 1).await.map(Some),
             }
@@ -163,7 +120,7 @@ impl Anchor {
         let mut n = match *next {
             Some(n) => n,
             None => {
-                let count = self.count().await?;
+                let count = self.anchored.count().await?;
                 if count > 0 {
                     *anchored = self.get(count - 1).await?.1.size;
                 }
@@ -179,8 +136,9 @@ impl Anchor {
             let until = self.parts.clock.now() + self.retained;
             let (bytes, digest) = (note.clone().into_bytes(), sha256(note.as_bytes()));
             while !self
+                .anchored
                 .bucket
-                .put_new(&self.name(n), bytes.clone(), &digest, until)
+                .put_new(&self.anchored.name(n), bytes.clone(), &digest, until)
                 .await
                 .map_err(|e| e.to_string())?
             {

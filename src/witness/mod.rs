@@ -6,8 +6,10 @@
 //! human approval. NOT the writer: nothing here is asked before an entry is synced.
 
 mod anchor;
+pub mod anchored;
 mod client;
 mod config;
+pub mod kept;
 mod peers;
 pub mod stamps;
 mod worker;

@@ -24,11 +24,12 @@ use crate::{
 
 use super::{
     config::Authority,
+    kept::sizes,
     worker::{Error, Parts},
 };
 
 /// Directory, below the node's.
-const DIR: &str = "timestamps";
+pub(super) const DIR: &str = "timestamps";
 /// Between two checkpoints that are stamped at least.
 const STAMP_EVERY: Duration = Duration::from_secs(1);
 /// When an authority that did not answer is asked again.
@@ -171,13 +172,6 @@ fn by_people(record: &[u8]) -> bool {
     }
 }
 
-/// Sizes of the checkpoints that are stamped.
-fn sizes(dir: &Path) -> Vec<u64> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
-    let size = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".txt")?.parse().ok();
-    entries.filter_map(size).collect()
-}
-
 /// The stamped checkpoints around an entry: the last one that does not have it, and the first one that does.
 pub fn around(node: &Path, seq: Seq) -> Vec<StampedCheckpoint> {
     let dir = node.join(DIR);
@@ -187,7 +181,8 @@ pub fn around(node: &Path, seq: Seq) -> Vec<StampedCheckpoint> {
     before.into_iter().chain(after).filter_map(|size| read(&dir, *size)).collect()
 }
 
-fn read(dir: &Path, size: u64) -> Option<StampedCheckpoint> {
+/// The stamped checkpoint of a size.
+pub(super) fn read(dir: &Path, size: u64) -> Option<StampedCheckpoint> {
     let checkpoint = std::fs::read_to_string(dir.join(format!("{size}.txt"))).ok()?;
     let answer = |i| std::fs::read(dir.join(format!("{size}-{i}.tsr"))).ok();
     Some(StampedCheckpoint { tree_size: size, checkpoint, timestamps: (0..).map_while(answer).collect() })

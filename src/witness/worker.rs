@@ -2,8 +2,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::watch, task::JoinHandle};
@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     alert::Alerts,
     clock::Clock,
+    durable,
     event::Digest,
     keyfile,
     ledger::{Head, Ledger, ledger::Witnessed},
@@ -24,12 +25,13 @@ use super::{
     anchor::Anchor,
     client::{Client, Refusal},
     config::Config,
+    kept::{COSIGNED, NEWEST},
     peers::Peers,
     stamps::Stamps,
 };
 
-/// The newest checkpoint with enough cosignatures, so that it is there after a restart.
-const FILE: &str = "witnessed.txt";
+/// Between two cosigned checkpoints that are kept for good at least.
+const KEEP_EVERY: Duration = Duration::from_secs(600);
 /// Between two rounds at least, so that a busy ledger does not ask its witnesses for every sync.
 const ROUND_EVERY: Duration = Duration::from_millis(100);
 /// When a round that was not complete is tried again.
@@ -116,11 +118,11 @@ impl Witnesses {
         };
         let clients = config.witness.iter().map(client).collect::<Result<Vec<_>, _>>()?;
         if !clients.is_empty() {
-            let file = dir.join(FILE);
+            let file = dir.join(NEWEST);
             if let Some(kept) = kept(&file, &parts.log_key, &clients, config.needed) {
                 parts.ledger.publish_witnessed(kept);
             }
-            let rounds = Rounds { parts: parts.clone(), clients, needed: config.needed, file };
+            let rounds = Rounds { parts: parts.clone(), clients, needed: config.needed, file, kept: Mutex::default() };
             let head = parts.ledger.head();
             if let Some((who, seen)) = rounds.round(&head).await.ahead {
                 return Err(Error::Behind { who, seen, size: head.state.size() });
@@ -160,6 +162,8 @@ struct Rounds {
     clients: Vec<Arc<Client>>,
     needed: usize,
     file: PathBuf,
+    /// When a checkpoint was last kept for good.
+    kept: Mutex<Option<Instant>>,
 }
 
 impl Rounds {
@@ -216,9 +220,25 @@ impl Rounds {
             if let Err(error) = replace(&self.file, &witnessed) {
                 tracing::error!(%error, file = %self.file.display(), "the cosigned checkpoint was not kept");
             }
+            if let Err(error) = self.keep(size, &witnessed) {
+                tracing::error!(%error, size, "the cosigned checkpoint was not kept for good");
+            }
             self.parts.ledger.publish_witnessed(Witnessed { size, note: witnessed });
         }
         Round { complete: count == self.clients.len(), ahead }
+    }
+
+    /// Keeps a cosigned checkpoint for good, now and then: it says later how old the entries before it are at least.
+    fn keep(&self, size: u64, witnessed: &str) -> std::io::Result<()> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_some_and(|kept| kept.elapsed() < KEEP_EVERY) {
+            return Ok(());
+        }
+        let dir = self.file.with_file_name(COSIGNED);
+        std::fs::create_dir_all(&dir)?;
+        durable::create(&dir.join(format!("{size}.txt")), witnessed.as_bytes(), 0o444)?;
+        *kept = Some(Instant::now());
+        Ok(())
     }
 
     /// A split view stops admission, and is kept as this node signed it; the other half is with the witness.

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     harness::{Client, Directory, LogUnderTest, Node, binary, clients, run},
-    s3_service::service,
+    s3_service::{Other, Service, keys, service},
     witness::{Omniwitness, configure, copy, vkey, with_an_issuer, witness},
 };
 
@@ -190,7 +190,27 @@ async fn checkpoints_over_human_approvals_are_time_stamped_and_verify_offline() 
         assert_eq!((&found["ok"], &found["checked"]["stamps"]), (&true.into(), &2.into()), "{found}");
     }
     assert_ne!(first, seq);
+
+    // The whole ledger, at the node and in its directory: every entry has its bracket.
+    let root = text(&authority.root);
+    let of_node = verified(&["--url", &node.url, "--tsa", &root], &[]);
     node.stop();
+    let of_dir = text(&dir.path());
+    let (of_dir, nobody) = (verified(&["--dir", &of_dir, "--tsa", &root], &[]), verified(&["--dir", &of_dir], &[]));
+    for (code, json) in [of_node, of_dir] {
+        assert_eq!(code, Some(0), "{json}");
+        let ages = json["ages"].as_array().expect("ages");
+        let next = |next: u64, range: &serde_json::Value| {
+            assert_eq!(range["first"], next, "{ages:?}");
+            range["last"].as_u64().expect("a number") + 1
+        };
+        assert_eq!(Some(ages.iter().fold(0, next)), json["checked"]["entries"].as_u64());
+        let time = |range: &serde_json::Value, side: &str| range[side]["time"].as_u64();
+        let of = ages.iter().find(|range| range["last"].as_u64() >= seq.parse().ok()).expect("a range");
+        assert!(time(of, "not_before").is_some() && time(of, "not_before") < time(of, "not_after"), "{ages:?}");
+    }
+    let (code, json) = nobody;
+    assert_eq!((code, &json["ages_unread_stamps"], json["ages"][0]["not_after"].is_null()), (Some(0), &2.into(), true));
 }
 
 /// A checkpoint of a larger size stands where the node's operator cannot take it away.
@@ -257,6 +277,163 @@ async fn a_node_that_was_rolled_back_behind_its_anchor_does_not_start() {
     std::fs::remove_dir_all(dir.path().join("evidence/archive")).expect("removed");
     let refused = refused(&dir.path());
     assert!(refused.contains("the anchor has seen") && refused.contains("rolled back"), "{refused}");
+}
+
+/// `verify` of a ledger by somebody who has never seen it: its exit code, and its JSON.
+fn verified(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, serde_json::Value) {
+    let state = tempfile::tempdir().expect("a directory");
+    let mut command = binary();
+    command.env("XDG_STATE_HOME", state.path()).envs(environment.iter().copied());
+    let done = command.args(["verify", "--format", "json"]).args(args).output().expect("the binary runs");
+    let json = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("no JSON: {done:?}"));
+    (done.status.code(), json)
+}
+
+/// A directory with everything below it.
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory").flatten() {
+        let target = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy_all(&entry.path(), &target),
+            false => std::fs::copy(entry.path(), target).map(|_| ()).expect("a copy"),
+        }
+    }
+}
+
+/// Waits until the newest anchored checkpoint has as many entries; how many checkpoints there are.
+async fn anchored(service: &Service, bucket: &str, id: &str, size: u64) -> u64 {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let mut n = 0;
+    loop {
+        let key = format!("anchor/{id}/{n:08}");
+        if let Ok(found) = service.client.get_object().bucket(bucket).key(&key).send().await {
+            let bytes = found.body.collect().await.expect("bytes").into_bytes();
+            n += 1;
+            if bytes.starts_with(format!("localhost/test\n{size}\n").as_bytes()) {
+                return n;
+            }
+            continue;
+        }
+        assert!(Instant::now() < deadline, "{key} is not there");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The anchor is under other credentials than the evidence: another service, which does not know the evidence's.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
+    let test = "verify_compares_a_ledger_with_an_anchor_under_other_credentials";
+    let Some(service) = service(test) else { return };
+    let other = Other::start();
+    let (evidence, bucket) = (service.locked_bucket("ev").await, other.service.locked_bucket("an").await);
+    let dir = crate::s3_node::directory(&service, &evidence, 2);
+    let anchor = format!(
+        "bucket = {bucket:?}\nendpoint = {:?}\npath_style = true\ncredentials = {:?}\n",
+        other.service.endpoint, other.service.credentials
+    );
+    let section = format!("[witnesses.anchor]\nevery_seconds = 2\nretain_days = 1\n[witnesses.anchor.s3]\n{anchor}");
+    // A twin has the same genesis, keys and policy, but another history: what an operator can write who holds the log key.
+    let files = tempfile::tempdir().expect("a directory");
+    let (twin, backup) = (files.path().join("twin"), files.path().join("backup"));
+    copy_all(&dir.path(), &twin);
+    configure(&dir.path(), &section);
+    assert_ne!(keys(&service.credentials), keys(&other.service.credentials));
+    let stranger = Service::at(other.service.endpoint.clone(), service.credentials.clone());
+    assert!(stranger.client.list_objects_v2().bucket(&bucket).send().await.is_err(), "evidence's credentials");
+
+    let node = Node::serve(&dir.path());
+    let client = node.client().await;
+    client.upload_all().await;
+    let first = client.promote(client.draft(0, 0)).await.expect("a receipt").seq;
+    let id = hex::encode(client.status().await.ledger_id);
+    let settings = files.path().join("anchor.toml");
+    std::fs::write(&settings, &anchor).expect("written");
+    anchored(&other.service, &bucket, &id, client.status().await.synced_size).await;
+    node.stop();
+    copy_all(&dir.path(), &backup);
+    // The bucket's clock has seconds.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let node = Node::serve(&dir.path());
+    let client = node.client().await;
+    let last = client.promote(client.draft(0, 1)).await.expect("a receipt").seq;
+    let size = client.status().await.synced_size;
+    anchored(&other.service, &bucket, &id, size).await;
+
+    // A running node, and the bucket as AWS' tools reach it; then its directory, and the settings in a file.
+    let [key_id, secret] = keys(&other.service.credentials);
+    let environment = [
+        ("AWS_ENDPOINT_URL", other.service.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", &key_id),
+        ("AWS_SECRET_ACCESS_KEY", &secret),
+    ];
+    let place = format!("s3://{bucket}");
+    let (code, json) = verified(&["--url", &node.url, "--anchor", &place], &environment);
+    node.stop();
+    let (of_dir, of_file) = (text(&dir.path()), text(&settings));
+    let configured = text(&dir.path().join("promotion-ledger.toml"));
+    for (code, json) in [
+        (code, json),
+        verified(&["--dir", &of_dir, "--anchor", &of_file], &[]),
+        verified(&["--dir", &of_dir, "--anchor", &configured], &[]),
+    ] {
+        assert_eq!((code, json["verified"].as_bool()), (Some(0), Some(true)), "{json}");
+        let ages = json["ages"].as_array().expect("ages");
+        let of = |seq: u64| {
+            let within = |range: &&serde_json::Value| {
+                range["first"].as_u64() <= Some(seq) && range["last"].as_u64() >= Some(seq)
+            };
+            let range = ages.iter().find(within).expect("every entry has a range");
+            [&range["not_before"], &range["not_after"]].map(|at| at["time"].as_u64())
+        };
+        let [_, there] = of(first);
+        let [not_yet, later] = of(last);
+        assert!(there.is_some() && there <= not_yet && not_yet < later, "{ages:?}");
+        let listed = json["checkpoints"].as_array().expect("checkpoints");
+        assert!(listed.iter().any(|one| one["from"].as_str().is_some_and(|from| from.contains(&place))), "{json}");
+        assert!(json["still_possible"].as_str().is_some_and(|words| words.contains("held entries back")));
+    }
+    let mut command = binary();
+    command.args(["verify", "--dir", &of_dir, "--anchor", &of_file]);
+    let said = String::from_utf8(command.output().expect("the binary runs").stdout).expect("text");
+    assert!(said.contains(&format!("not yet in what the anchor {place}")), "{said}");
+    assert!(said.contains("What this does not show"), "{said}");
+
+    // Behind it: a copy from before the second promotion.
+    let found = |json: &serde_json::Value| json["found"]["what"].as_str().unwrap_or_default().to_owned();
+    let (code, json) = verified(&["--dir", &text(&backup), "--anchor", &of_file], &[]);
+    let what = found(&json);
+    assert!(code == Some(1) && what.contains("its end was cut off") && what.contains(&place), "{json}");
+    assert_eq!(verified(&["--dir", &text(&backup)], &[]).0, Some(0), "alone it holds");
+
+    // In contradiction to it: as long, signed by the same key, and another history.
+    let file = twin.join("promotion-ledger.toml");
+    let config = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, config.replace(&evidence, &service.locked_bucket("tw").await)).expect("written");
+    let node = Node::serve(&twin);
+    let client = node.client().await;
+    while client.status().await.synced_size < size {
+        let n = 10 + client.status().await.synced_size;
+        client.promote(client.draft(0, n)).await.expect("a receipt");
+    }
+    node.stop();
+    assert_eq!(verified(&["--dir", &text(&twin)], &[]).0, Some(0), "alone it holds");
+    let (code, json) = verified(&["--dir", &text(&twin), "--anchor", &of_file], &[]);
+    let what = found(&json);
+    assert!(code == Some(1) && what.contains("the root is") && what.contains(&place), "{json}");
+    // Another bucket knows nothing of it; an anchor that cannot be asked is no agreement.
+    let mut command = binary();
+    std::fs::write(&settings, anchor.replace(&bucket, &other.service.locked_bucket("em").await)).expect("written");
+    command.args(["verify", "--dir", &of_dir, "--anchor", &of_file]);
+    let done = command.output().expect("the binary runs");
+    assert!(done.status.code() == Some(1) && String::from_utf8_lossy(&done.stderr).contains("no checkpoint of this ledger"));
+    drop(other);
+    std::fs::write(&settings, anchor.replace("path_style", "timeout_seconds = 3\npath_style")).expect("written");
+    let mut command = binary();
+    command.args(["verify", "--dir", &of_dir, "--anchor", &of_file]);
+    let done = command.output().expect("the binary runs");
+    // The credentials went with the service.
+    assert!(matches!(done.status.code(), Some(2 | 3)), "{done:?}");
 }
 
 /// What a node that does not start says.

@@ -1,6 +1,6 @@
 //! The S3 service that the test run started: buckets of each test's own.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use aws_sdk_s3::{
     Client,
@@ -39,23 +39,64 @@ pub fn service(test: &str) -> Option<Service> {
         eprintln!("SKIPPED {test}: no S3 (S3_ENDPOINT is not set); run it with `make test`");
         return None;
     };
-    let text = std::fs::read_to_string(&credentials).expect("credentials");
-    let value = |name: &str| {
+    Some(Service::at(endpoint, credentials.into()))
+}
+
+/// Id and secret in a file of credentials.
+pub fn keys(credentials: &std::path::Path) -> [String; 2] {
+    let text = std::fs::read_to_string(credentials).expect("credentials");
+    ["aws_access_key_id", "aws_secret_access_key"].map(|name| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a credential");
         line.trim_start_matches([' ', '=']).to_owned()
-    };
-    let keys =
-        Credentials::new(value("aws_access_key_id"), value("aws_secret_access_key"), None, None, "test");
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(&endpoint)
-        .force_path_style(true)
-        .credentials_provider(keys);
-    Some(Service { endpoint, credentials: credentials.into(), client: Client::from_conf(config.build()) })
+    })
+}
+
+/// A second service, with an owner and credentials of its own; it ends when this is dropped.
+pub struct Other {
+    /// How it is reached.
+    pub service: Service,
+    dir: tempfile::TempDir,
+}
+
+fn control() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/services/versitygw.sh")
+}
+
+impl Other {
+    /// Starts it where the test run started the first one.
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let started = Command::new(control()).arg("start").arg(dir.path()).output().expect("a shell");
+        let line = String::from_utf8_lossy(&started.stdout).into_owned();
+        let endpoint = line.split_whitespace().find_map(|part| part.strip_prefix("S3_ENDPOINT="));
+        let endpoint = endpoint.unwrap_or_else(|| panic!("no second service: {started:?}")).to_owned();
+        Self { service: Service::at(endpoint, dir.path().join("credentials")), dir }
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // Ended already where it could not start.
+        let _ = Command::new(control()).arg("stop").arg(self.dir.path()).status();
+    }
 }
 
 impl Service {
+    /// A service at an address, and the client of whom a file of credentials names.
+    pub fn at(endpoint: String, credentials: PathBuf) -> Self {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&endpoint)
+            .force_path_style(true)
+            .credentials_provider({
+                let [id, secret] = keys(&credentials);
+                Credentials::new(id, secret, None, None, "test")
+            });
+        let client = Client::from_conf(config.build());
+        Self { endpoint, credentials, client }
+    }
+
     /// A bucket with Object Lock.
     pub async fn locked_bucket(&self, test: &str) -> String {
         let name = unique(test);

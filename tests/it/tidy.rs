@@ -120,6 +120,7 @@ const USES: &[(&str, &[&str])] = &[
             "proof",
             "readable",
             "review",
+            "witness",
         ],
     ),
 ];

@@ -7,14 +7,23 @@ use crate::{
         verification::{Depth, Named, Verification},
     },
     event::Digest,
-    proof::keys::KeyUse,
+    proof::{
+        bracket::{self, Range},
+        keys::KeyUse,
+    },
 };
+
+use super::vouched::Who;
 
 /// Entries in doubt that are printed as text.
 const IN_DOUBT_SHOWN: usize = 20;
+/// Ranges of entries whose age is printed as text.
+const RANGES_SHOWN: usize = 40;
 
 /// As JSON.
-pub fn json(done: &Verification, pinned: Option<Digest>) {
+pub fn json(done: &Verification, pinned: Option<Digest>, who: &Who) {
+    let seen = who.seen(done);
+    let ages = bracket::ranges(&seen, dated(done));
     let checkpoint = |named: &Named| serde_json::json!({ "from": named.from, "size": named.checkpoint.size, "root": named.checkpoint.root.to_string() });
     output::json(&serde_json::json!({
         "verified": done.found.is_none(),
@@ -28,7 +37,11 @@ pub fn json(done: &Verification, pinned: Option<Digest>) {
         "split_view": done.split_view,
         "head_link": done.verifier.link().to_string(),
         "root": done.verifier.root().to_string(),
-        "checkpoints": done.agreed.iter().map(checkpoint).collect::<Vec<_>>(),
+        "ages": ages,
+        "ages_unread_stamps": done.unread_stamps,
+        "ages_not_compared_before": done.checked_before,
+        "still_possible": bracket::still_possible(!seen.is_empty()).join(" "),
+        "checkpoints": done.agreed.iter().filter(|named| !named.silent).map(checkpoint).collect::<Vec<_>>(),
         "in_doubt": done.in_doubt,
         "routed_again": done.routed,
         "routing_findings": done.routing,
@@ -58,7 +71,7 @@ fn checked(done: &Verification) -> serde_json::Value {
 }
 
 /// As text.
-pub fn text(done: &Verification, pinned: Option<Digest>) {
+pub fn text(done: &Verification, pinned: Option<Digest>, who: &Who) {
     let summary = done.summary();
     let seconds = done.took().as_secs_f64().max(1e-6);
     match &done.found {
@@ -119,7 +132,7 @@ pub fn text(done: &Verification, pinned: Option<Digest>) {
         say!("  {} {entry}{}", coloured("31", "routing finding:"), found.what);
     }
     logins(&done.logins);
-    for named in &done.agreed {
+    for named in done.agreed.iter().filter(|named| !named.silent) {
         let checkpoint = &named.checkpoint;
         say!(
             "  checkpoint   from {}: size {}, root {}, signed by the log key of genesis",
@@ -128,7 +141,7 @@ pub fn text(done: &Verification, pinned: Option<Digest>) {
             checkpoint.root
         );
     }
-    if done.agreed.is_empty() && done.found.is_none() {
+    if done.agreed.iter().all(|named| named.silent) && done.found.is_none() {
         say!("  checkpoint   none was there: nothing says that this is the end; give one with --checkpoint");
     }
     say!("  head link    {}", done.verifier.link());
@@ -145,6 +158,40 @@ pub fn text(done: &Verification, pinned: Option<Digest>) {
             say!("               and {more} more (all with --format json)");
         }
     }
+    ages(done, who);
+}
+
+/// Entries whose age is told: those before the first one that is wrong.
+fn dated(done: &Verification) -> u64 {
+    let size = done.summary().entries;
+    done.found.as_ref().and_then(|found| found.seq).map_or(size, |seq| size.min(seq))
+}
+
+/// Between which times entries were recorded, by others than the operator; and what that leaves open.
+fn ages(done: &Verification, who: &Who) {
+    let seen = who.seen(done);
+    if seen.is_empty() {
+        let unread = match (who.is_nobody(), done.unread_stamps) {
+            (true, 0) => "no witness, authority or anchor was named (--witness, --tsa, --anchor)".to_owned(),
+            (true, stamps) => {
+                format!("nobody was named (--witness, --anchor); {stamps} time-stamps here need --tsa")
+            }
+            (false, _) => "none of those that were named has seen it".to_owned(),
+        };
+        say!("  age          only the operator's word: {unread}");
+    } else {
+        let ranges = bracket::ranges(&seen, dated(done));
+        for Range { first, last, bracket } in ranges.iter().take(RANGES_SHOWN) {
+            say!("  age          entries {first} to {last}: {}", bracket.words());
+        }
+        if let Some(more) = ranges.len().checked_sub(RANGES_SHOWN).filter(|more| *more > 0) {
+            say!("               and {more} more ranges (all with --format json)");
+        }
+        if done.checked_before > 0 {
+            say!("               without --incremental, also by what was kept over the entries before {}", done.checked_before);
+        }
+    }
+    bracket::still_possible(!seen.is_empty()).iter().for_each(|line| say!("{line}"));
 }
 
 fn logins(kept: &KeptLogins) {

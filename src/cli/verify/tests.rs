@@ -245,6 +245,7 @@ fn check(dir: &Path, depth: Depth) -> Verification {
             incremental: false,
             unseal: false,
             remember: false,
+            who: Who::default(),
         },
     )
     .unwrap()

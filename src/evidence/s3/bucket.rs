@@ -8,7 +8,7 @@ use aws_sdk_s3::{
     config::SharedCredentialsProvider,
     operation::head_object::HeadObjectOutput,
     primitives::{ByteStream, DateTime, DateTimeFormat},
-    types::{ChecksumMode, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode},
+    types::{ChecksumMode, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode, ObjectVersion},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -208,11 +208,23 @@ impl Bucket {
     /// # Errors
     /// [`Refusal`].
     pub async fn versions(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        Ok(self.dated_versions(name).await?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Ids of an object's versions, and when each was put by the bucket's clock, oldest first.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn dated_versions(&self, name: &str) -> Result<Vec<(String, Micros)>, Refusal> {
         let key = self.key(name);
         let listed = self.client.list_object_versions().bucket(&self.settings.bucket).prefix(&key);
         let listed = listed.max_keys(i32::try_from(VERSIONS_MAX).unwrap_or(i32::MAX)).send().await?;
         let own = listed.versions().iter().filter(|version| version.key() == Some(&key));
-        let mut ids: Vec<_> = own.filter_map(|version| version.version_id().map(str::to_owned)).collect();
+        let dated = |version: &ObjectVersion| {
+            let put_at = version.last_modified().map(micros).unwrap_or_default();
+            Some((version.version_id()?.to_owned(), put_at))
+        };
+        let mut ids: Vec<_> = own.filter_map(dated).collect();
         ids.reverse();
         Ok(ids)
     }

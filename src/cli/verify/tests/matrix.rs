@@ -61,6 +61,7 @@ fn audited(dir: &Path, kept: Option<&str>) -> Verification {
         incremental: false,
         unseal: false,
         remember: false,
+        who: Who::default(),
     };
     directory(dir, &mut given).unwrap()
 }
@@ -139,6 +140,7 @@ fn replaced_topic() {
         incremental: false,
         unseal: false,
         remember: false,
+        who: Who::default(),
     };
     let found = directory(dir.path(), &mut given).unwrap().found.unwrap();
     assert_eq!(found.seq, Some(0));
