@@ -151,6 +151,8 @@ pub struct Recorded<'a> {
     pub answers: Option<&'a DecisionAnswers>,
     /// Where the review stands now.
     pub standing: Standing<'a>,
+    /// The log key, with which the receipt verifies.
+    pub log_key: &'a str,
 }
 
 /// Where a review stands.
@@ -208,6 +210,13 @@ pub fn recorded(shell: Shell<'_>, entry: &Recorded<'_>) -> Vec<u8> {
                 @for answer in &answers.answers { p { b { (visible(&answer.path)) } } div.prose { (visible(&answer.text)) } }
                 @if !answers.reason.is_empty() { p { b { "Reason" } } div.prose { (visible(&answers.reason)) } }
             }
+        }
+        section aria-labelledby="receipt-heading" {
+            h2 id="receipt-heading" { "Your receipt" }
+            p { "Keep it: with the log key it shows, without this ledger and without a network, that your decision stands in it. "
+                "It holds numbers, times and digests, no words and no names." }
+            (links(&[(&format!("{}/receipt", entry.seq), "Download the receipt")]))
+            pre.text { "promotion-ledger verify --receipt entry-" (entry.seq) ".tlog-proof --key '" (visible(entry.log_key)) "'" }
         }
         (links(&[("../", "The review"), ("/inbox", "Inbox")]))
     };

@@ -19,7 +19,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    harness::{Client, Directory, LogUnderTest, Node, kafka},
+    harness::{Client, Directory, LogUnderTest, Node, kafka, run},
     idp::{Browser, CLIENT, Idp, Page},
     pages::check_accessible,
 };
@@ -193,6 +193,12 @@ async fn a_person_logs_in_reads_posts_and_signs_and_however_often_there_is_one_e
     let recorded = ada.open(&issuer.at(&issuer.header("location"))).await;
     recorded.says(200, "Your decision is recorded: approve").says(200, "promoted");
     check_accessible(&recorded.text());
+    // A receipt of the own approval, which verifies without the node.
+    let receipt = ada.open(&recorded.link("Download the receipt")).await;
+    assert_eq!(receipt.status, 200, "{}", receipt.text());
+    assert!(receipt.header("content-disposition").starts_with("attachment; filename=\"entry-"));
+    let file = bank.dir.path().join("own.tlog-proof");
+    fs::write(&file, &receipt.bytes).expect("written");
     let asked = bank.idp.asked().last().cloned().expect("a login");
     assert_eq!((asked["prompt"].as_str(), asked["max_age"].as_str()), ("login", "0"));
     assert!(signing.ends_with(&asked["nonce"]));
@@ -223,8 +229,30 @@ async fn a_person_logs_in_reads_posts_and_signs_and_however_often_there_is_one_e
     let mut ben = Browser::of("ben");
     opened_anyway(&mut ben, &bank.address(review)).await.says(200, "promoted");
     ben.open(&recorded.url).await.says(404, "no decision of yours");
+    ben.open(&receipt.url).await.says(404, "no decision of yours");
     bank.client.check().await;
+    let key = bank.client.status().await.log_vkey;
+    assert!(recorded.text().contains(&key), "the page names the key");
     bank.node.stop();
+    verifies_as_approval(&file, &key, made[0].1);
+}
+
+/// A receipt holds offline, with the log key alone, and is that of an approval; with one byte changed it does not.
+pub fn verifies_as_approval(receipt: &std::path::Path, key: &str, seq: Seq) {
+    let verify = |path: &std::path::Path| {
+        let path = path.display().to_string();
+        run(&["verify", "--receipt", &path, "--key", key, "--format", "json"])
+    };
+    let done = verify(receipt);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    let json: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!((&json["header"]["kind"], &json["header"]["seq"]), (&json!("approved"), &json!(seq)), "{json}");
+    let text = fs::read_to_string(receipt).expect("a receipt");
+    let damaged = receipt.with_extension("damaged");
+    let checkpoint = text.split_once("\n\n").expect("a checkpoint").1;
+    let size = checkpoint.lines().nth(1).expect("a size");
+    fs::write(&damaged, text.replace(&format!("\n{size}\n"), &format!("\n{size}0\n"))).expect("written");
+    assert_eq!(verify(&damaged).status.code(), Some(1));
 }
 
 /// Logs in at a review that is over.

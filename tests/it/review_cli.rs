@@ -11,7 +11,7 @@ use promotion_ledger::event::digest::sha256;
 use serde_json::Value;
 
 use crate::{
-    click::Bank,
+    click::{Bank, verifies_as_approval},
     harness::{binary, run},
     idp::Browser,
 };
@@ -122,7 +122,11 @@ async fn a_pipeline_waits_a_person_approves_from_a_terminal_and_the_pipeline_goe
     let answers = answers(&bank, &shown);
     let approve =
         ["approve", "--issuer", bank.idp.url(), "--review", &review, "--answers", &answers, "--screen", &dir];
-    let recorded = exit(&decided_in_browser(&bank, "ada", &approve).await, 0);
+    let own = bank.dir.path().join("own.tlog-proof");
+    let with_receipt = [&approve[..], &["--receipt", own.to_str().expect("a path")]].concat();
+    let recorded = exit(&decided_in_browser(&bank, "ada", &with_receipt).await, 0);
+    let key = bank.client.status().await.log_vkey;
+    verifies_as_approval(&own, &key, recorded["seq"].as_u64().expect("an entry"));
     assert!(
         recorded["review_now"].as_str().is_some_and(|now| now.starts_with("promoted by entry")),
         "{recorded}"

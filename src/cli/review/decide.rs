@@ -75,6 +75,9 @@ pub struct Args {
     /// The ID token of the login with that nonce
     #[arg(long, requires = "nonce")]
     id_token_file: Option<PathBuf>,
+    /// Write the receipt of your own decision to this file: it verifies offline
+    #[arg(long, value_name = "FILE", conflicts_with = "freeze_only")]
+    receipt: Option<PathBuf>,
     /// A running node
     #[arg(long, env = "PROMOTION_LEDGER_URL", default_value = source::URL_DEFAULT)]
     url: String,
@@ -86,7 +89,7 @@ pub async fn run(decision: Decision, args: Args, format: Format) -> Result {
     if let (Some(nonce), Some(file)) = (&args.nonce, &args.id_token_file) {
         let token = fs::read_to_string(file)
             .map_err(|error| Failure::usage(format!("--id-token-file {}: {error}", file.display())))?;
-        return submitted(&channel, nonce, token.trim(), format).await;
+        return submitted(&channel, nonce, token.trim(), args.receipt.as_deref(), format).await;
     }
     let seq = args.review.unwrap_or_default();
     let asked = GetReviewRequest { review_seq: seq, open_session: true };
@@ -119,7 +122,7 @@ pub async fn run(decision: Decision, args: Args, format: Format) -> Result {
     show(&review, &prepare, &dir, format);
     let terminal = Terminal { port: args.callback_port, open: !args.no_browser };
     let token = login::id_token(&issuer, &prepared.nonce, terminal).await?;
-    submitted(&channel, &prepared.nonce, &token, format).await
+    submitted(&channel, &prepared.nonce, &token, args.receipt.as_deref(), format).await
 }
 
 fn issuer(known: &[LoginIssuer], wanted: Option<&str>) -> Result<LoginIssuer> {
@@ -279,7 +282,13 @@ fn frozen(
     say!("  until            {}", output::utc(prepared.expires_at));
 }
 
-async fn submitted(channel: &Channel, nonce: &str, id_token: &str, format: Format) -> Result {
+async fn submitted(
+    channel: &Channel,
+    nonce: &str,
+    id_token: &str,
+    file: Option<&Path>,
+    format: Format,
+) -> Result {
     let asked = SubmitDecisionRequest { nonce: nonce.into(), id_token: id_token.into() };
     let answer = retrying(|| {
         let (mut reviews, asked) = (ReviewServiceClient::new(channel.clone()), asked.clone());
@@ -294,7 +303,10 @@ async fn submitted(channel: &Channel, nonce: &str, id_token: &str, format: Forma
         (None, true) => "enough have approved; the promotion is being recorded".into(),
         (None, false) => "see `promotion-ledger review show`".into(),
     };
-    submit::print("your decision", &recorded, None, &[("review now", standing)], format);
+    if let Some(path) = file {
+        submit::write_receipt(&recorded, path)?;
+    }
+    submit::print("your decision", &recorded, file, &[("review now", standing)], format);
     Ok(Exit::Ok)
 }
 

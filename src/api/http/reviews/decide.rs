@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::{
     Form,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    response::Response,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
 };
 use tonic::Status;
 
@@ -23,10 +23,12 @@ use crate::{
         proto::{DecisionAnswers, DecisionStatement, ReviewDecision, SealedClaims, body::Event},
         review,
     },
+    node::Node,
     page::{
         desk::{self, Frozen, Recorded},
         sealed,
     },
+    proof::checkpoint::LogKey,
 };
 
 use super::{
@@ -167,8 +169,43 @@ pub async fn decided(
         decider: &found.decision.decider.clone().unwrap_or_default(),
         answers: found.answers.as_ref(),
         standing: standing(&known, &lacking, blocked.as_deref()),
+        log_key: &log_key(&desk.node),
     };
     html(StatusCode::OK, desk::recorded(shell("Your decision", &origin), &recorded))
+}
+
+/// The receipt of a decision of this reader, as a file: a C2SP tlog-proof that verifies offline.
+pub async fn receipt(
+    State(desk): State<Arc<Desk>>,
+    Path((seq, entry)): Path<(Seq, Seq)>,
+    headers: HeaderMap,
+) -> Response {
+    let (visitor, _) = match desk.reader(&headers, seq) {
+        Ok(found) => found,
+        Err(instead) => return *instead,
+    };
+    if let Err(status) = own_decision(&desk, &visitor, seq, entry).await {
+        return desk.refused(&status);
+    }
+    match desk.node.ledger.newest_receipt(entry) {
+        Ok(receipt) => (
+            [
+                (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+                (header::CONTENT_DISPOSITION, format!("attachment; filename=\"entry-{entry}.tlog-proof\"")),
+                (header::CACHE_CONTROL, "no-store".into()),
+            ],
+            receipt.to_text(),
+        )
+            .into_response(),
+        Err(error) => desk.refused(&error.into()),
+    }
+}
+
+/// The ledger's log key, as a verifier key.
+fn log_key(node: &Node) -> String {
+    let state = &node.ledger.head().state;
+    let key = canonical::public_key(&state.log_key);
+    key.map(|key| LogKey { origin: state.origin.clone(), key }.vkey()).unwrap_or_default()
 }
 
 struct Own {

@@ -55,6 +55,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
         .route("/reviews/{seq}", get(show::slashed))
         .route("/reviews/{seq}/", get(show::review))
         .route("/reviews/{seq}/decided/{entry}", get(decide::decided))
+        .route("/reviews/{seq}/decided/{entry}/receipt", get(decide::receipt))
         .route("/reviews/{seq}/in/{token}/", get(show::page))
         .route("/reviews/{seq}/in/{token}/people", get(show::people))
         .route("/reviews/{seq}/in/{token}/artefacts/{file}", get(show::artefact))
