@@ -305,7 +305,7 @@ impl Node {
         let notifier = Notifier::start(dir, &config.notify, told)?;
         let followed =
             registry::Parts { ledger: ledger.clone(), gateway: gateway.clone(), alerts: alerts.clone() };
-        let registries = Registries::start(dir, &config.registries, &followed)?;
+        let registries = Registries::start(dir, &config.registries, &followed).await?;
         let rechecked = rechecks::Parts {
             gateway: gateway.clone(),
             alerts: alerts.clone(),

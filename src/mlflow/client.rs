@@ -7,6 +7,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::evidence::s3::Bucket;
+
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Between two pieces of an answer.
 const READ_WITHIN: Duration = Duration::from_secs(30);
@@ -70,6 +72,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     credentials: Credentials,
+    pub(super) buckets: Vec<Bucket>,
 }
 
 impl Client {
@@ -93,7 +96,13 @@ impl Client {
             .redirect(Policy::none())
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { http, base, credentials })
+        Ok(Self { http, base, credentials, buckets: Vec::new() })
+    }
+
+    /// The same with buckets that it reads itself, where the server names files there.
+    #[must_use]
+    pub fn with_buckets(self, buckets: Vec<Bucket>) -> Self {
+        Self { buckets, ..self }
     }
 
     /// An address below the server's, each part of the path encoded.

@@ -4,12 +4,14 @@
 //! - `models`: the registry's questions and answers.
 //! - `runs`: what a run recorded.
 //! - `artifact`: one digest over the files of a version, the same as the Python client's.
+//! - `place`: where those files are, on the server or in a bucket, and how they are read.
 //! - `tar`: the archive that this digest is of; `openssf`: the other digest that people sign; both pure.
 
 mod artifact;
 mod client;
 mod models;
 mod openssf;
+mod place;
 mod runs;
 mod tar;
 

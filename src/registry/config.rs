@@ -5,9 +5,12 @@ use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::event::{
-    proto::SlotRole,
-    text::{name_problem, uri_problem},
+use crate::{
+    event::{
+        proto::SlotRole,
+        text::{name_problem, uri_problem},
+    },
+    evidence::s3,
 };
 
 /// One MLflow registry. With several nodes, configure it on one.
@@ -35,6 +38,9 @@ pub struct Config {
     /// Minutes between two sweeps.
     #[serde(default = "sweep_minutes")]
     pub sweep_minutes: u64,
+    /// Buckets that hold files of versions, where MLflow names them as `s3://…`: the sweep reads them itself.
+    #[serde(default)]
+    pub s3: Vec<s3::Settings>,
     /// Which alias stands for which slots; promotions into other slots do not reach the registry.
     pub targets: Vec<Target>,
 }
@@ -96,6 +102,13 @@ impl Config {
         }
         if self.sweep_minutes == 0 {
             wrong("sweep_minutes", "is 0".into());
+        }
+        for (i, bucket) in self.s3.iter().enumerate() {
+            let section = format!("s3[{i}]");
+            for problem in bucket.problems(&section) {
+                let (field, why) = problem.split_once(' ').unwrap_or((&section, &problem));
+                wrong(field, why.to_owned());
+            }
         }
         if self.targets.is_empty() {
             wrong("targets", "is empty: name the slots whose current version has an alias".into());
@@ -160,6 +173,7 @@ mod tests {
             password_file: None,
             webhook_secret_file: None,
             sweep_minutes: 60,
+            s3: Vec::new(),
             targets: vec![target("champion", "champion"), target("challenger", "challenger")],
         };
         assert_eq!(sound.problems("registries[0]"), Vec::<String>::new());
@@ -169,6 +183,10 @@ mod tests {
             url: "http://mlflow.example.bank".into(),
             username: "u".into(),
             sweep_minutes: 0,
+            s3: vec![
+                serde_json::from_value(serde_json::json!({ "bucket": "b", "endpoint": "http://elsewhere" }))
+                    .unwrap(),
+            ],
             targets: vec![
                 target("a/b", "boss"),
                 target("champion", "champion"),
@@ -183,6 +201,8 @@ mod tests {
             "[0].username",
             "in clear",
             "sweep_minutes",
+            "registries[0].s3[0].bucket",
+            "registries[0].s3[0].endpoint",
             "targets[0].alias",
             "targets[0].role",
             "targets[2].environment",

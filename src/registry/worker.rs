@@ -28,6 +28,7 @@ use crate::{
         Micros, Seq,
         proto::{RegistryFinding, RegistryProblem, body::Event},
     },
+    evidence::s3::Bucket,
     keyfile,
     ledger::Ledger,
     mlflow::{self, Client, Credentials},
@@ -133,6 +134,14 @@ impl Registry {
     }
 }
 
+async fn buckets(dir: &Path, config: &Config) -> Result<Vec<Bucket>, Error> {
+    let mut buckets = Vec::new();
+    for settings in &config.s3 {
+        buckets.push(Bucket::connect(settings, dir).await?);
+    }
+    Ok(buckets)
+}
+
 /// The running tasks. Dropping them or [`Registries::stop`] ends them at once: a cursor moves only after what it stands for.
 pub struct Registries {
     list: Vec<Arc<Registry>>,
@@ -144,7 +153,7 @@ impl Registries {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn start(dir: &Path, configs: &[Config], parts: &Parts) -> Result<Self, Error> {
+    pub async fn start(dir: &Path, configs: &[Config], parts: &Parts) -> Result<Self, Error> {
         let (mut list, mut tasks) = (Vec::new(), Vec::new());
         for config in configs {
             let secret = |path: &PathBuf| {
@@ -162,7 +171,8 @@ impl Registries {
                 return Err(keyfile::Error::Format(path, "a secret of 16 bytes or more").into());
             }
             let client = Client::new(&config.url, credentials)
-                .map_err(|why| Error::Client(config.name.clone(), why))?;
+                .map_err(|why| Error::Client(config.name.clone(), why))?
+                .with_buckets(buckets(dir, config).await?);
             let follower = Follower::open(dir, config, &parts.ledger)
                 .map_err(|error| Error::Follow(config.name.clone(), error))?;
             let (asks, asked) = mpsc::channel(ASKED_MAX);

@@ -2,6 +2,8 @@
 //! away, and everything that nobody promoted.
 
 use std::{
+    path::PathBuf,
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -27,7 +29,10 @@ use promotion_ledger::event::{
 use reqwest::{Client as Http, Method};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Directory, LogUnderTest, Node, run, unique};
+use crate::{
+    harness::{Client, Directory, LogUnderTest, Node, run, unique},
+    s3_service::{Service, service},
+};
 
 /// The server that the test run started, or a loud skip.
 pub fn mlflow(test: &str) -> Option<String> {
@@ -51,6 +56,36 @@ struct Server {
     /// The run that made the versions, and where its files are on the server.
     run: String,
     home: String,
+    /// Where files are that the server does not serve, and the bucket.
+    store: Option<(Service, String)>,
+}
+
+/// A server of a test's own, whose artefacts are in a bucket; stopped when dropped.
+struct Own {
+    url: String,
+    dir: tempfile::TempDir,
+}
+
+fn control() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/services/mlflow.sh")
+}
+
+impl Own {
+    fn start(root: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let started = Command::new(control()).arg("start").arg(dir.path()).arg(root).output();
+        let started = started.expect("a shell");
+        let line = String::from_utf8_lossy(&started.stdout).into_owned();
+        let url = line.trim().strip_prefix("URL=").unwrap_or_else(|| panic!("no MLflow: {started:?}"));
+        Self { url: url.to_owned(), dir }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // Ended already where it could not start.
+        let _ = Command::new(control()).arg("stop").arg(self.dir.path()).status();
+    }
 }
 
 fn bytes_of(version: u64) -> Vec<u8> {
@@ -60,9 +95,14 @@ fn bytes_of(version: u64) -> Vec<u8> {
 impl Server {
     /// Three versions of one file each.
     async fn with_versions(url: String, test: &str) -> Self {
+        Self::stored(url, test, None).await
+    }
+
+    /// The same with the files in a bucket.
+    async fn stored(url: String, test: &str, store: Option<(Service, String)>) -> Self {
         let (model, alias) = (unique(test), unique("champion"));
         let (run, home) = (String::new(), String::new());
-        let mut server = Self { url, http: Http::new(), model, alias, run, home };
+        let mut server = Self { url, http: Http::new(), model, alias, run, home, store };
         let experiment =
             server.call(Method::POST, "experiments/create", json!({ "name": server.model })).await;
         let body = json!({ "experiment_id": experiment["experiment_id"] });
@@ -70,11 +110,13 @@ impl Server {
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         server.run = text(&run["run"]["info"]["run_id"]);
         let home = text(&run["run"]["info"]["artifact_uri"]);
-        server.home = home.strip_prefix("mlflow-artifacts:/").expect("a proxied store").to_owned();
+        let (scheme, path) = home.split_once('/').expect("a scheme");
+        assert_eq!(scheme, if server.store.is_some() { "s3:" } else { "mlflow-artifacts:" }, "{home}");
+        server.home = path.to_owned();
         server.call(Method::POST, "registered-models/create", json!({ "name": server.model })).await;
         for version in 1..=3 {
             server.upload(version, "model.bin", bytes_of(version)).await;
-            let source = format!("mlflow-artifacts:/{}/{version}", server.home);
+            let source = format!("{scheme}/{}/{version}", server.home);
             let body = json!({ "name": server.model, "source": source, "run_id": server.run });
             server.call(Method::POST, "model-versions/create", body).await;
         }
@@ -94,9 +136,21 @@ impl Server {
     }
 
     async fn upload(&self, version: u64, file: &str, bytes: Vec<u8>) {
+        if let Some((service, bucket)) = &self.store {
+            let put = service.client.put_object().bucket(bucket).key(self.key(version, file));
+            put.body(bytes.into()).send().await.expect("an object");
+            return;
+        }
         let at = format!("{}/api/2.0/mlflow-artifacts/artifacts/{}/{version}/{file}", self.url, self.home);
         let answer = self.http.put(at).body(bytes).send().await.expect("an answer");
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+    }
+
+    /// The name of a file in the bucket.
+    fn key(&self, version: u64, file: &str) -> String {
+        let (_, bucket) = self.store.as_ref().expect("a bucket");
+        let below = self.home.strip_prefix(&format!("/{bucket}/")).expect("below the bucket");
+        format!("{below}/{version}/{file}")
     }
 
     /// The version that the alias points to.
@@ -523,6 +577,98 @@ async fn the_registrys_own_webhook_makes_the_node_look_at_once() {
     assert_eq!(forged.status(), StatusCode::UNAUTHORIZED);
     let other = stage.server.http.post(hook.replace("models", "others")).send().await.expect("an answer");
     assert_eq!(other.status(), StatusCode::NOT_FOUND);
+    client.check().await;
+    node.stop();
+}
+
+/// What MLflow does not hand out itself lies in a bucket, and is read there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_reads_artefacts_that_lie_in_object_storage() {
+    let test = "a_sweep_reads_artefacts_that_lie_in_object_storage";
+    let (Some(_), Some(service)) = (mlflow(test), service(test)) else { return };
+    let bucket = service.unlocked_bucket("models", false).await;
+    let own = Own::start(&format!("s3://{bucket}/mlflow"));
+    let store = Some((service.clone(), bucket.clone()));
+    let server = Server::stored(own.url.clone(), "bucket", store).await;
+    let further = format!(
+        "[[registries.s3]]\nbucket = {bucket:?}\nprefix = \"mlflow/\"\nendpoint = {:?}\npath_style = true\ncredentials = {:?}\n",
+        service.endpoint, service.credentials
+    );
+    let stage = Stage::new(server, &own.url, &further);
+    let server = &stage.server;
+    let (node, client) = stage.serve().await;
+    let promoted = stage.promote(&client, 1, None).await;
+    stage.until_followed(&client).await;
+    // Nothing is left unread, which `sweep` looks at.
+    assert_eq!(stage.sweep(&node), []);
+
+    let other = [("1".to_owned(), RegistryProblem::Digest)];
+    // As long as before, so that only the bytes tell.
+    let mut bytes = bytes_of(1);
+    bytes.reverse();
+    server.upload(1, "model.bin", bytes).await;
+    let found = stage.sweep(&node);
+    assert_eq!((problems(&found).as_slice(), found[0].promoted_seq), (&other[..], Some(promoted.seq)));
+    assert_eq!(problems(&stage.recorded(&client).await), other, "it is an entry");
+    server.upload(1, "model.bin", bytes_of(1)).await;
+    assert_eq!(stage.sweep(&node), []);
+    // What a registry writes beside the model is no part of it; anything else below it is.
+    server.upload(1, "registered_model_meta", b"x".to_vec()).await;
+    assert_eq!(stage.sweep(&node), []);
+    server.upload(1, "data/weights.bin", b"x".to_vec()).await;
+    assert_eq!(problems(&stage.sweep(&node)), other);
+    for file in ["data/weights.bin", "model.bin", "registered_model_meta"] {
+        let delete = service.client.delete_object().bucket(&bucket).key(server.key(1, file));
+        delete.send().await.expect("deleted");
+    }
+    let found = stage.sweep(&node);
+    assert!(problems(&found) == other && found[0].detail.contains("its files are gone"), "{found:?}");
+    client.check().await;
+    node.stop();
+
+    // Without credentials for the bucket it is said, not passed over.
+    let file = stage.dir.path().join("promotion-ledger.toml");
+    let config = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, config.replace(&further, "")).expect("written");
+    let (node, _) = stage.serve().await;
+    let output = run(&["registry", "sweep", "--url", &node.url, "--format", "json"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("for which no registries.s3 gives credentials") && said.contains(&bucket), "{said}");
+    node.stop();
+}
+
+/// The schedule goes on: what changes after the first sweep is found by a later one, without a webhook and without being asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_scheduled_sweep_finds_what_changed_after_the_first() {
+    let Some(url) = mlflow("a_later_scheduled_sweep_finds_what_changed_after_the_first") else { return };
+    let stage = Stage::new(Server::with_versions(url.clone(), "later").await, &url, "");
+    let file = stage.dir.path().join("promotion-ledger.toml");
+    let config = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, config.replace("sweep_minutes = 1000", "sweep_minutes = 1")).expect("written");
+    let (node, client) = stage.serve().await;
+    stage.promote(&client, 1, None).await;
+    stage.until_followed(&client).await;
+    let until_swept = async |after: u64| {
+        let deadline = std::time::Instant::now() + Duration::from_secs(180);
+        loop {
+            let swept_at = client.status().await.registries[0].swept_at;
+            if swept_at > after {
+                return swept_at;
+            }
+            assert!(std::time::Instant::now() < deadline, "no sweep after {after}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let first = until_swept(0).await;
+    assert_eq!(stage.recorded(&client).await, []);
+    stage.server.move_alias(3).await;
+    stage.server.upload(1, "model.bin", b"other bytes".to_vec()).await;
+    // The one that was on its way may have seen half of it.
+    let second = until_swept(first).await;
+    until_swept(second).await;
+    let found = problems(&stage.recorded(&client).await);
+    let expected = [("1", RegistryProblem::Digest), ("3", RegistryProblem::AliasMoved)];
+    assert_eq!(found, expected.map(|(version, problem)| (version.to_owned(), problem)));
     client.check().await;
     node.stop();
 }

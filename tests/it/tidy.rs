@@ -25,7 +25,7 @@ const USES: &[(&str, &[&str])] = &[
     ("log", &["event"]),
     ("durable", &[]),
     ("cursor", &["event"]),
-    ("mlflow", &["event"]),
+    ("mlflow", &["event", "evidence"]),
     ("keyfile", &["identity"]),
     ("config", &["event", "evidence", "identity", "keyfile", "log", "notify", "registry", "witness"]),
     ("witness", &["alert", "clock", "durable", "event", "evidence", "keyfile", "ledger", "proof"]),
@@ -42,7 +42,10 @@ const USES: &[(&str, &[&str])] = &[
         ],
     ),
     ("notify", &["alert", "clock", "cursor", "event", "keyfile", "ledger", "page", "projection"]),
-    ("registry", &["admission", "alert", "clock", "cursor", "event", "keyfile", "ledger", "mlflow"]),
+    (
+        "registry",
+        &["admission", "alert", "clock", "cursor", "event", "evidence", "keyfile", "ledger", "mlflow"],
+    ),
     ("gate", &["alert", "clock", "event", "ledger", "log", "projection", "proof"]),
     ("custody", &["admission", "alert", "archive", "event", "evidence", "identity", "ledger", "projection"]),
     // How it is asked; `node` wires everything together, and its services hold it.

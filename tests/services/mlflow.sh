@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A real MLflow server on 127.0.0.1, from PyPI, with a registry in SQLite.
 # usage: mlflow.sh install            fetches the packages once
-#        mlflow.sh start DIR          prints URL=http://127.0.0.1:P
+#        mlflow.sh start DIR [ROOT]   prints URL=http://127.0.0.1:P; ROOT: where clients put artefacts themselves, s3://…
 #        mlflow.sh stop DIR
 # exit codes: 0 done, 1 failed, 2 usage, 3 not available (no Python)
 set -euo pipefail
@@ -30,17 +30,19 @@ free_port() {
 }
 
 start() {
-  local bin port deadline
+  local bin port deadline store
   bin=$(install)
   mkdir -p "$1"
   dir=$(cd "$1" && pwd -P)
   port=$(free_port)
+  store=(--artifacts-destination "$dir/artifacts")
+  [ -z "${2-}" ] || store=(--default-artifact-root "$2" --no-serve-artifacts)
   # Its own session and process group, so that its workers end with it.
   # Webhooks to a test's own plain address on this machine, known at once.
   MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_') \
     MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true MLFLOW_WEBHOOK_CACHE_TTL=1 \
     MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true setsid "$bin/python" "$bin/mlflow" server --host 127.0.0.1 --port "$port" \
-    --workers 1 --backend-store-uri "sqlite:///$dir/mlflow.db" --artifacts-destination "$dir/artifacts" \
+    --workers 1 --backend-store-uri "sqlite:///$dir/mlflow.db" "${store[@]}" \
     </dev/null >>"$dir/mlflow.log" 2>&1 &
   echo $! >"$dir/mlflow.pid"
   disown
@@ -71,7 +73,7 @@ stop() {
 
 case ${1-}:$# in
   install:1) install >/dev/null ;;
-  start:2) start "$2" ;;
+  start:2 | start:3) start "$2" "${3-}" ;;
   stop:2) stop "$2" ;;
   *) sed -n '3,5s/^# //p' "$0" >&2; exit 2 ;;
 esac

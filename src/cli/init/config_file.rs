@@ -224,6 +224,8 @@ subjects = "keys/subjects.key"
 # token_file = "keys/mlflow.token"              # or username and password_file; mode 0600
 # webhook_secret_file = "keys/mlflow.webhook"   # mode 0600, 16 bytes or more; without it no delivery is taken
 # sweep_minutes = 60
+# # Where MLflow names files as s3://…: buckets that the sweep reads itself, with the settings of [evidence.s3].
+# # s3 = [{{ bucket = "models", region = "eu-central-1", credentials = "keys/models.s3" }}]
 # targets = [{{ environment = "production", region = "", role = "champion", alias = "champion" }}]
 
 # Who may let an artefact into production for a while without a promotion (gate break-glass). Without this section

@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 3;
 const VERSIONS_MAX: usize = 100;
 
 /// A bucket.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Bucket {
     pub(super) client: Client,
     pub(super) settings: Arc<Settings>,

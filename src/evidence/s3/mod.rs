@@ -4,12 +4,14 @@
 //! - `settings`: which bucket, how; `credentials`: from a file with checked permissions.
 //! - `bucket`: objects by name: put under a lock if absent, ask, lock longer, read. The ledger's archive uses it too.
 //! - `upload`: a file as one PUT, or, beyond what one takes, in parts.
+//! - `listing`: what is below a name, in buckets that others write: a model registry's files.
 //! - `unlocked`: objects that must be destroyable: subject records.
 //! - `store`: evidence by digest, on top of `bucket`; `probe` tries to break it; `answer` reads what S3 says.
 
 mod answer;
 mod bucket;
 mod credentials;
+mod listing;
 mod probe;
 mod settings;
 mod store;
