@@ -14,8 +14,9 @@ use rdkafka::{
 
 use crate::{
     faults::{Load, nothing_lost_nothing_doubled},
-    harness::{Directory, Node, binary, unique},
+    harness::{Directory, LogUnderTest, Node, binary, unique},
     kafka_log::{Broker, service},
+    relay::{accepted, ends, relay, replicated, sequences, topic},
 };
 
 /// Three brokers, in three directories; killed when the test ends.
@@ -183,5 +184,107 @@ async fn a_node_talks_to_a_broker_over_tls_with_a_password() {
     let again = node.client().await;
     let first = again.promote(again.draft(0, 0)).await.expect("the first receipt");
     assert_eq!((first.seq, first.duplicate), (receipt.seq, true));
+    node.stop();
+}
+
+/// The output topic's leader is killed while the relay publishes, comes back, and the next one is killed too: consumers still
+/// see each accepted entry once, in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_publishes_once_through_the_loss_of_a_broker() {
+    let Some(control) = service("KAFKA_CONTROL", "a_relay_publishes_once_through_the_loss_of_a_broker") else {
+        return;
+    };
+    let cluster = Cluster::start(control);
+    let output = replicated(&cluster.bootstrap, 1, 3).await;
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let node = Node::serve(&dir.path());
+    let client = node.client().await;
+    client.upload_all().await;
+    let mut running = relay(&node, &cluster.bootstrap, &output, &[]);
+    let mut n = 0;
+    // Promotes until consumers see what was promoted in the meantime; the relay may wait for the brokers, but never ends.
+    let mut passes = async |what: &str, running: &mut std::process::Child| {
+        let deadline = Instant::now() + Duration::from_secs(180);
+        let mut first = None;
+        loop {
+            let receipt = client.promote(client.draft(0, n)).await.expect("a receipt");
+            n += 1;
+            let first = *first.get_or_insert(receipt.seq);
+            assert_eq!(running.try_wait().expect("a status"), None, "the relay ended {what}");
+            let seen = tokio::task::block_in_place(|| sequences(&cluster.bootstrap, &output));
+            assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{what}: {seen:?}");
+            if seen.last().is_some_and(|last| *last >= first) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "nothing was published {what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    passes("with three brokers", &mut running).await;
+    for what in ["with the leader killed", "with the next leader killed"] {
+        tokio::task::block_in_place(|| cluster.in_sync(&output, 3));
+        let (leader, ..) = tokio::task::block_in_place(|| cluster.partition(&output));
+        tokio::task::block_in_place(|| cluster.run("kill", &cluster.broker(leader)));
+        passes(what, &mut running).await;
+        tokio::task::block_in_place(|| cluster.run("start", &cluster.broker(leader)));
+        passes("with all three again", &mut running).await;
+    }
+    // The relay itself dies with a broker down, and the next one goes on where the topic ends.
+    tokio::task::block_in_place(|| cluster.in_sync(&output, 3));
+    let (leader, ..) = tokio::task::block_in_place(|| cluster.partition(&output));
+    tokio::task::block_in_place(|| cluster.run("kill", &cluster.broker(leader)));
+    running.kill().expect("SIGKILL");
+    running.wait().expect("an end");
+    assert_eq!(ends(relay(&node, &cluster.bootstrap, &output, &["--until-end"])), Some(0));
+    assert_eq!(sequences(&cluster.bootstrap, &output), accepted(&client).await);
+    client.check().await;
+    node.stop();
+}
+
+/// Over TLS with a password from a file, killed and started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_publishes_over_tls_with_a_password() {
+    let Some(control) = service("KAFKA_CONTROL", "a_relay_publishes_over_tls_with_a_password") else {
+        return;
+    };
+    let broker = Broker::start_as(control, "secure");
+    let secure = broker.secure.clone().expect("a second listener");
+    let output = topic(&broker.bootstrap, 1).await;
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let node = Node::serve(&dir.path());
+    let client = node.client().await;
+    client.upload_all().await;
+    let ca = format!("ssl.ca.location={}", broker.dir.join("ca.pem").display());
+    let secret = format!("sasl.password=file:{}", broker.dir.join("password").display());
+    let properties =
+        ["security.protocol=SASL_SSL", "sasl.mechanism=SCRAM-SHA-512", "sasl.username=ledger", &ca, &secret];
+    let mut args: Vec<_> = properties.iter().flat_map(|property| ["--property", property]).collect();
+    let mut n = 0;
+    for _ in 0..3 {
+        let mut running = relay(&node, &secure, &output, &args);
+        let before = sequences(&broker.bootstrap, &output).len();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while sequences(&broker.bootstrap, &output).len() < before + 5 {
+            client.promote(client.draft(0, n)).await.expect("a receipt");
+            n += 1;
+            assert!(Instant::now() < deadline, "nothing was published over TLS");
+        }
+        running.kill().expect("SIGKILL");
+        running.wait().expect("an end");
+    }
+    args.push("--until-end");
+    assert_eq!(ends(relay(&node, &secure, &output, &args)), Some(0));
+    assert_eq!(sequences(&broker.bootstrap, &output), accepted(&client).await);
+    // Who does not speak TLS there, or has no password, publishes nothing.
+    for properties in [&[][..], &["--property", "security.protocol=SSL", "--property", &ca]] {
+        client.promote(client.draft(0, n)).await.expect("a receipt");
+        n += 1;
+        let mut stranger = relay(&node, &secure, &output, properties);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stranger.kill().expect("SIGKILL, unless it ended");
+        stranger.wait().expect("an end");
+        let last = sequences(&broker.bootstrap, &output).pop();
+        assert!(last < accepted(&client).await.pop(), "published without a password");
+    }
     node.stop();
 }

@@ -23,21 +23,27 @@ use crate::{
 };
 
 /// An output topic of this test's own.
-async fn topic(bootstrap: &str, partitions: i32) -> String {
-    let topic = unique("output");
-    let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+pub async fn topic(bootstrap: &str, partitions: i32) -> String {
+    replicated(bootstrap, partitions, 1).await
+}
+
+/// The same with so many replicas, all but one of which must have each record.
+pub async fn replicated(bootstrap: &str, partitions: i32, replicas: i32) -> String {
+    let (topic, needed) = (unique("output"), (replicas - 1).max(1).to_string());
+    let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(replicas));
+    let new = new.set("min.insync.replicas", &needed);
     let made = admin(bootstrap).create_topics([&new], &options()).await.expect("an answer");
     made[0].as_ref().expect("a topic");
     topic
 }
 
-fn relay(node: &Node, bootstrap: &str, topic: &str, further: &[&str]) -> Child {
+pub fn relay(node: &Node, bootstrap: &str, topic: &str, further: &[&str]) -> Child {
     let mut command = binary();
     command.args(["relay", "--url", &node.url, "--bootstrap", bootstrap, "--topic", topic]).args(further);
     command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("the binary starts")
 }
 
-fn ends(mut child: Child) -> Option<i32> {
+pub fn ends(mut child: Child) -> Option<i32> {
     child.wait().expect("an end").code()
 }
 
@@ -55,6 +61,7 @@ fn published(bootstrap: &str, topic: &str) -> Vec<(std::collections::BTreeMap<St
     place.add_partition_offset(topic, 0, Offset::Beginning).expect("a place");
     consumer.assign(&place).expect("assigned");
     let mut found = Vec::new();
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     loop {
         match consumer.poll(Duration::from_secs(20)) {
             Some(Ok(message)) => {
@@ -65,18 +72,20 @@ fn published(bootstrap: &str, topic: &str) -> Vec<(std::collections::BTreeMap<St
                 found.push((headers.collect(), message.payload().expect("a value").to_vec()));
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return found,
-            other => panic!("{other:?}"),
+            // A broker of several that is down is no end.
+            Some(Err(error)) => assert!(std::time::Instant::now() < deadline, "{error}"),
+            None => panic!("no answer"),
         }
     }
 }
 
-fn sequences(bootstrap: &str, topic: &str) -> Vec<u64> {
+pub fn sequences(bootstrap: &str, topic: &str) -> Vec<u64> {
     let found = published(bootstrap, topic);
     found.iter().map(|(headers, _)| headers["ce_sequence"].parse().expect("a number")).collect()
 }
 
 /// Numbers of the accepted entries of a ledger.
-async fn accepted(client: &Client) -> Vec<u64> {
+pub async fn accepted(client: &Client) -> Vec<u64> {
     let entries = client.entries().await;
     let headers = entries.iter().map(|entry| Header::decode(&entry.header).expect("a header"));
     headers.filter(|header| header.outcome == Outcome::Accepted).map(|header| header.seq).collect()
