@@ -68,7 +68,8 @@ fn setting(name: &str, default: u64) -> u64 {
 fn init(dir: &Path) -> PathBuf {
     let node = dir.join("node");
     let mut init = Command::new(env!("CARGO_BIN_EXE_promotion-ledger"));
-    let made = init.args(["init", "--name", "localhost/bench", "--listen", "127.0.0.1:0", "--dir"]).arg(&node);
+    let made =
+        init.args(["init", "--name", "localhost/bench", "--listen", "127.0.0.1:0", "--dir"]).arg(&node);
     let made = made.output().expect("it runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     node
@@ -194,7 +195,8 @@ impl Bench {
             server::serve(serving, listener, &config.limits, None, until).await.expect("served");
         });
         let url = format!("http://{address}");
-        let issuer = credentials::development(&url).unwrap_or_else(|why| panic!("{}", why.message)).map(Arc::new);
+        let issuer =
+            credentials::development(&url).unwrap_or_else(|why| panic!("{}", why.message)).map(Arc::new);
         let key = keyfile::signing_key(&dir.join("keys/log.pem")).expect("the log key");
         let pieces = Arc::new(sample::evidence());
         let bench = Self { node, address, issuer, pieces, key, stop: Some(stop), served };
@@ -224,7 +226,14 @@ impl Bench {
     }
 
     /// Promotes with so many clients: events a second, and entries in one sync. `more`: how many more times proofs are made.
-    async fn round(self: &Arc<Self>, name: &str, clients: usize, during: Duration, more: u64, shared: f64) -> (f64, f64) {
+    async fn round(
+        self: &Arc<Self>,
+        name: &str,
+        clients: usize,
+        during: Duration,
+        more: u64,
+        shared: f64,
+    ) -> (f64, f64) {
         let mut channels = Vec::new();
         for _ in 0..clients.div_ceil(CLIENTS_PER_CONNECTION) {
             channels.push(self.channel().await);
@@ -277,8 +286,11 @@ impl Bench {
         while *owed >= 1.0 {
             *owed -= 1.0;
             let head = self.node.ledger.head();
-            let checkpoint =
-                Checkpoint { origin: head.state.origin.clone(), size: seq + 1, root: head.state.frontier.root() };
+            let checkpoint = Checkpoint {
+                origin: head.state.origin.clone(),
+                size: seq + 1,
+                root: head.state.frontier.root(),
+            };
             black_box(checkpoint::sign(&checkpoint, &self.key));
         }
     }
@@ -309,8 +321,16 @@ async fn share(bench: &Arc<Bench>, clients: usize, during: Duration, rounds: u64
     let (each, slow) = (1.0 / with, 1.0 / often);
     let cost = ((slow - each) / MORE as f64).max(0.0);
     println!("write path with proofs    {with:.0} events/s ({shared:.1} entries in one sync)");
-    println!("write path without proofs {:.0} events/s, computed: each event takes {:.1} us less of {:.1} us", 1.0 / (each - cost), cost * 1e6, each * 1e6);
-    println!("proofs cost               {:.1} % of the write path (promised: at most 15 %)", 100.0 * cost / each);
+    println!(
+        "write path without proofs {:.0} events/s, computed: each event takes {:.1} us less of {:.1} us",
+        1.0 / (each - cost),
+        cost * 1e6,
+        each * 1e6
+    );
+    println!(
+        "proofs cost               {:.1} % of the write path (promised: at most 15 %)",
+        100.0 * cost / each
+    );
 }
 
 /// Tiles over HTTP of a node, alone, then while it writes; and how much it writes meanwhile.
@@ -329,8 +349,12 @@ async fn tiles_beside_writes(bench: &Arc<Bench>, during: Duration) {
     let ((meanwhile, _), beside) =
         tokio::join!(bench.round("read", WRITERS, during, 0, 1.0), tiles(address, full, during));
     server.abort();
-    println!("tiles over HTTP, {READERS} clients in this process: {alone:.0}/s alone, {beside:.0}/s while {WRITERS} clients promote");
-    println!("promotions of these clients: {writes:.0}/s alone, {meanwhile:.0}/s while tiles are read (both share the processors)");
+    println!(
+        "tiles over HTTP, {READERS} clients in this process: {alone:.0}/s alone, {beside:.0}/s while {WRITERS} clients promote"
+    );
+    println!(
+        "promotions of these clients: {writes:.0}/s alone, {meanwhile:.0}/s while tiles are read (both share the processors)"
+    );
 }
 
 async fn tiles(address: SocketAddr, full: u64, during: Duration) -> f64 {

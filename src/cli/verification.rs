@@ -186,7 +186,14 @@ impl Verification {
         self.compare(from, note, key, dated, true);
     }
 
-    fn compare(&mut self, from: &str, note: String, key: &LogKey, dated: Vec<(Micros, String)>, silent: bool) {
+    fn compare(
+        &mut self,
+        from: &str,
+        note: String,
+        key: &LogKey,
+        dated: Vec<(Micros, String)>,
+        silent: bool,
+    ) {
         match checkpoint::open(&note, key) {
             Ok(checkpoint) => {
                 self.checkpoints.push(Named { from: from.to_owned(), note, checkpoint, dated, silent });

@@ -80,12 +80,7 @@ pub async fn digest(client: &Client, name: &str, version: &str) -> Result<Bytes,
 }
 
 /// Adds a file's bytes to the archive; the file's own SHA-256.
-async fn content(
-    place: &Place<'_>,
-    path: &str,
-    size: u64,
-    archive: &mut Sha256,
-) -> Result<Digest, Error> {
+async fn content(place: &Place<'_>, path: &str, size: u64, archive: &mut Sha256) -> Result<Digest, Error> {
     let mut content = place.open(path).await?;
     let (mut own, mut length) = (Sha256::new(), 0);
     while let Some(chunk) = content.next().await? {

@@ -146,7 +146,10 @@ mod tests {
         assert_eq!(found.iter().map(times).collect::<Vec<_>>(), expected);
         assert_eq!(ranges(&[], 4).len(), 1);
         assert_eq!(ranges(&[seen(3, 1)], 0), []);
-        assert_eq!(found[1].bracket.words(), "not yet in what w3-100 was shown at 1970-01-01T00:00:00Z, and was there at 1970-01-01T00:00:00Z, by w7-300");
+        assert_eq!(
+            found[1].bracket.words(),
+            "not yet in what w3-100 was shown at 1970-01-01T00:00:00Z, and was there at 1970-01-01T00:00:00Z, by w7-300"
+        );
         assert_eq!(ranges(&[], 4)[0].bracket.words(), "seen by nobody");
     }
 

@@ -86,8 +86,7 @@ impl Anchored {
     pub async fn get(&self, n: u64) -> Result<Standing, String> {
         let name = self.name(n);
         let uri = self.bucket.uri(&name);
-        let (version, put_at) =
-            self.first_version(n).await?.ok_or_else(|| format!("{uri} is not there"))?;
+        let (version, put_at) = self.first_version(n).await?.ok_or_else(|| format!("{uri} is not there"))?;
         let stream = self.bucket.get(&name, &version, None).await.map_err(|error| error.to_string())?;
         let mut stream = stream.ok_or_else(|| format!("{uri} is gone"))?;
         let mut bytes = Vec::new();

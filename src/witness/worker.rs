@@ -122,7 +122,8 @@ impl Witnesses {
             if let Some(kept) = kept(&file, &parts.log_key, &clients, config.needed) {
                 parts.ledger.publish_witnessed(kept);
             }
-            let rounds = Rounds { parts: parts.clone(), clients, needed: config.needed, file, kept: Mutex::default() };
+            let rounds =
+                Rounds { parts: parts.clone(), clients, needed: config.needed, file, kept: Mutex::default() };
             let head = parts.ledger.head();
             if let Some((who, seen)) = rounds.round(&head).await.ahead {
                 return Err(Error::Behind { who, seen, size: head.state.size() });

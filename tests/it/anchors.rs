@@ -196,7 +196,8 @@ async fn checkpoints_over_human_approvals_are_time_stamped_and_verify_offline() 
     let of_node = verified(&["--url", &node.url, "--tsa", &root], &[]);
     node.stop();
     let of_dir = text(&dir.path());
-    let (of_dir, nobody) = (verified(&["--dir", &of_dir, "--tsa", &root], &[]), verified(&["--dir", &of_dir], &[]));
+    let (of_dir, nobody) =
+        (verified(&["--dir", &of_dir, "--tsa", &root], &[]), verified(&["--dir", &of_dir], &[]));
     for (code, json) in [of_node, of_dir] {
         assert_eq!(code, Some(0), "{json}");
         let ages = json["ages"].as_array().expect("ages");
@@ -207,10 +208,16 @@ async fn checkpoints_over_human_approvals_are_time_stamped_and_verify_offline() 
         assert_eq!(Some(ages.iter().fold(0, next)), json["checked"]["entries"].as_u64());
         let time = |range: &serde_json::Value, side: &str| range[side]["time"].as_u64();
         let of = ages.iter().find(|range| range["last"].as_u64() >= seq.parse().ok()).expect("a range");
-        assert!(time(of, "not_before").is_some() && time(of, "not_before") < time(of, "not_after"), "{ages:?}");
+        assert!(
+            time(of, "not_before").is_some() && time(of, "not_before") < time(of, "not_after"),
+            "{ages:?}"
+        );
     }
     let (code, json) = nobody;
-    assert_eq!((code, &json["ages_unread_stamps"], json["ages"][0]["not_after"].is_null()), (Some(0), &2.into(), true));
+    assert_eq!(
+        (code, &json["ages_unread_stamps"], json["ages"][0]["not_after"].is_null()),
+        (Some(0), &2.into(), true)
+    );
 }
 
 /// A checkpoint of a larger size stands where the node's operator cannot take it away.
@@ -332,7 +339,8 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
         "bucket = {bucket:?}\nendpoint = {:?}\npath_style = true\ncredentials = {:?}\n",
         other.service.endpoint, other.service.credentials
     );
-    let section = format!("[witnesses.anchor]\nevery_seconds = 2\nretain_days = 1\n[witnesses.anchor.s3]\n{anchor}");
+    let section =
+        format!("[witnesses.anchor]\nevery_seconds = 2\nretain_days = 1\n[witnesses.anchor.s3]\n{anchor}");
     // A twin has the same genesis, keys and policy, but another history: what an operator can write who holds the log key.
     let files = tempfile::tempdir().expect("a directory");
     let (twin, backup) = (files.path().join("twin"), files.path().join("backup"));
@@ -340,7 +348,10 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
     configure(&dir.path(), &section);
     assert_ne!(keys(&service.credentials), keys(&other.service.credentials));
     let stranger = Service::at(other.service.endpoint.clone(), service.credentials.clone());
-    assert!(stranger.client.list_objects_v2().bucket(&bucket).send().await.is_err(), "evidence's credentials");
+    assert!(
+        stranger.client.list_objects_v2().bucket(&bucket).send().await.is_err(),
+        "evidence's credentials"
+    );
 
     let node = Node::serve(&dir.path());
     let client = node.client().await;
@@ -364,8 +375,8 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
     let [key_id, secret] = keys(&other.service.credentials);
     let environment = [
         ("AWS_ENDPOINT_URL", other.service.endpoint.as_str()),
-        ("AWS_ACCESS_KEY_ID", &key_id),
-        ("AWS_SECRET_ACCESS_KEY", &secret),
+        ("AWS_ACCESS_KEY_ID", key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", secret.as_str()),
     ];
     let place = format!("s3://{bucket}");
     let (code, json) = verified(&["--url", &node.url, "--anchor", &place], &environment);
@@ -390,7 +401,10 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
         let [not_yet, later] = of(last);
         assert!(there.is_some() && there <= not_yet && not_yet < later, "{ages:?}");
         let listed = json["checkpoints"].as_array().expect("checkpoints");
-        assert!(listed.iter().any(|one| one["from"].as_str().is_some_and(|from| from.contains(&place))), "{json}");
+        assert!(
+            listed.iter().any(|one| one["from"].as_str().is_some_and(|from| from.contains(&place))),
+            "{json}"
+        );
         assert!(json["still_possible"].as_str().is_some_and(|words| words.contains("held entries back")));
     }
     let mut command = binary();
@@ -423,12 +437,17 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
     assert!(code == Some(1) && what.contains("the root is") && what.contains(&place), "{json}");
     // Another bucket knows nothing of it; an anchor that cannot be asked is no agreement.
     let mut command = binary();
-    std::fs::write(&settings, anchor.replace(&bucket, &other.service.locked_bucket("em").await)).expect("written");
+    std::fs::write(&settings, anchor.replace(&bucket, &other.service.locked_bucket("em").await))
+        .expect("written");
     command.args(["verify", "--dir", &of_dir, "--anchor", &of_file]);
     let done = command.output().expect("the binary runs");
-    assert!(done.status.code() == Some(1) && String::from_utf8_lossy(&done.stderr).contains("no checkpoint of this ledger"));
+    assert!(
+        done.status.code() == Some(1)
+            && String::from_utf8_lossy(&done.stderr).contains("no checkpoint of this ledger")
+    );
     drop(other);
-    std::fs::write(&settings, anchor.replace("path_style", "timeout_seconds = 3\npath_style")).expect("written");
+    std::fs::write(&settings, anchor.replace("path_style", "timeout_seconds = 3\npath_style"))
+        .expect("written");
     let mut command = binary();
     command.args(["verify", "--dir", &of_dir, "--anchor", &of_file]);
     let done = command.output().expect("the binary runs");

@@ -246,7 +246,11 @@ pub fn verifies_as_approval(receipt: &std::path::Path, key: &str, seq: Seq) {
     let done = verify(receipt);
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     let json: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
-    assert_eq!((&json["header"]["kind"], &json["header"]["seq"]), (&json!("approved"), &json!(seq)), "{json}");
+    assert_eq!(
+        (&json["header"]["kind"], &json["header"]["seq"]),
+        (&json!("approved"), &json!(seq)),
+        "{json}"
+    );
     let text = fs::read_to_string(receipt).expect("a receipt");
     let damaged = receipt.with_extension("damaged");
     let checkpoint = text.split_once("\n\n").expect("a checkpoint").1;

@@ -191,7 +191,8 @@ async fn a_node_talks_to_a_broker_over_tls_with_a_password() {
 /// see each accepted entry once, in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_publishes_once_through_the_loss_of_a_broker() {
-    let Some(control) = service("KAFKA_CONTROL", "a_relay_publishes_once_through_the_loss_of_a_broker") else {
+    let Some(control) = service("KAFKA_CONTROL", "a_relay_publishes_once_through_the_loss_of_a_broker")
+    else {
         return;
     };
     let cluster = Cluster::start(control);

@@ -633,7 +633,10 @@ async fn a_sweep_reads_artefacts_that_lie_in_object_storage() {
     let (node, _) = stage.serve().await;
     let output = run(&["registry", "sweep", "--url", &node.url, "--format", "json"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("for which no registries.s3 gives credentials") && said.contains(&bucket), "{said}");
+    assert!(
+        said.contains("for which no registries.s3 gives credentials") && said.contains(&bucket),
+        "{said}"
+    );
     node.stop();
 }
 

@@ -249,7 +249,12 @@ async fn a_review_is_sealed_shown_approved_and_promoted() {
     }
     let decided = submit(&client, &nonce, token("ada", &nonce, json!({}))).await.expect("approved");
     assert!(decided.quorum);
-    let promotion = decided.promotion.expect("the promotion").seq;
+    // The approver's own receipt holds offline, and so does the promotion's.
+    let key = client.log_key().await;
+    Client::check_receipt(decided.receipt.as_ref().expect("a receipt"), &key);
+    let promotion = decided.promotion.expect("the promotion");
+    Client::check_receipt(&promotion, &key);
+    let promotion = promotion.seq;
     // Double click, and the back button: the same event.
     let again = submit(&client, &nonce, token("ada", &nonce, json!({}))).await.expect("the same again");
     assert_eq!(again.receipt.expect("a receipt").seq, decided.receipt.as_ref().expect("a receipt").seq);

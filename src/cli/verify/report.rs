@@ -188,7 +188,10 @@ fn ages(done: &Verification, who: &Who) {
             say!("               and {more} more ranges (all with --format json)");
         }
         if done.checked_before > 0 {
-            say!("               without --incremental, also by what was kept over the entries before {}", done.checked_before);
+            say!(
+                "               without --incremental, also by what was kept over the entries before {}",
+                done.checked_before
+            );
         }
     }
     bracket::still_possible(!seen.is_empty()).iter().for_each(|line| say!("{line}"));

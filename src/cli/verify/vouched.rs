@@ -79,7 +79,8 @@ impl Who {
         let failed = |why| Failure::new(Exit::Unreachable, format!("the anchor {}: {why}", anchored.uri()));
         let count = anchored.count().await.map_err(failed)?;
         if count == 0 {
-            let what = format!("the anchor holds no checkpoint of this ledger: nothing is at {}", anchored.uri());
+            let what =
+                format!("the anchor holds no checkpoint of this ledger: nothing is at {}", anchored.uri());
             return Err(Failure::new(Exit::No, what));
         }
         let mut standing = Vec::new();
@@ -179,7 +180,10 @@ mod tests {
         let place = file.to_str().unwrap();
         for (text, bucket) in [
             ("bucket = \"alone\"\ncredentials = \"c\"\n", "alone"),
-            ("profile = \"x\"\n[witnesses.anchor]\nevery_seconds = 1\n[witnesses.anchor.s3]\nbucket = \"inside\"\n", "inside"),
+            (
+                "profile = \"x\"\n[witnesses.anchor]\nevery_seconds = 1\n[witnesses.anchor.s3]\nbucket = \"inside\"\n",
+                "inside",
+            ),
         ] {
             std::fs::write(&file, text).unwrap();
             let (relative_to, found) = settings(place).unwrap();

@@ -6,7 +6,8 @@ impl Bucket {
     /// The name of an object of this bucket, by its URI (`s3://bucket/key`); `None`: it is in another bucket, or not below
     /// this one's prefix.
     pub fn name_in(&self, uri: &str) -> Option<String> {
-        let (bucket, key) = uri.strip_prefix("s3://").or_else(|| uri.strip_prefix("s3a://"))?.split_once('/')?;
+        let (bucket, key) =
+            uri.strip_prefix("s3://").or_else(|| uri.strip_prefix("s3a://"))?.split_once('/')?;
         let name = key.strip_prefix(self.settings.prefix.as_str())?;
         (bucket == self.settings.bucket).then(|| name.to_owned())
     }
@@ -28,7 +29,10 @@ impl Bucket {
                 let path = object.key().and_then(|key| key.strip_prefix(above.as_str())).unwrap_or_default();
                 // A name that ends with / is what some tools make of a directory.
                 if !path.is_empty() && !path.ends_with('/') {
-                    found.push((path.to_owned(), object.size().and_then(|size| size.try_into().ok()).unwrap_or(0)));
+                    found.push((
+                        path.to_owned(),
+                        object.size().and_then(|size| size.try_into().ok()).unwrap_or(0),
+                    ));
                 }
             }
             if found.len() > max {
