@@ -77,7 +77,8 @@
 //!   has passed. No list, no queue; a cursor in a file, and each node walks by itself.
 //! - **Evidence is kept from now on while its promotion is current**, and from its date otherwise, for its tier's days under the
 //!   policy that routed it or the one in force, whichever is longer.
-//! - **A finding is over when a later look says so**; within one day one entry says each of both.
+//! - **A finding is over when a later look says so**; one entry a day says each of both, and names the end that it follows:
+//!   what returns on the same day is another occurrence, and nodes agree on it because they read it from the ledger.
 //! - **The archive needs no list of names.** Every name follows from a position, a checkpoint is written last, and bytes
 //!   follow from the ledger alone: every node writes the same, in any order, and put-if-absent makes races harmless.
 //! - **A review's page names nobody**: its bytes are write-once and outlive an erasure. Names, justification and residual

@@ -308,6 +308,7 @@ impl Node {
         let registries = Registries::start(dir, &config.registries, &followed).await?;
         let rechecked = rechecks::Parts {
             gateway: gateway.clone(),
+            workers: workers.clone(),
             alerts: alerts.clone(),
             archive,
             log_key: log_key.clone(),

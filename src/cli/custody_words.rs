@@ -63,12 +63,16 @@ pub fn lines(event: &Event, people: &People) -> Option<Vec<(&'static str, String
         lines
     };
     let mut lines = match event {
-        Event::EvidenceFinding(e) => vec![
-            ("evidence", hex::encode(&e.sha256)),
-            ("where", format!("{} {}", e.uri, e.version_id).trim_end().to_owned()),
-            ("found", problem(e.problem).to_owned()),
-            ("detail", e.detail.clone()),
-        ],
+        Event::EvidenceFinding(e) => {
+            let mut lines = vec![
+                ("evidence", hex::encode(&e.sha256)),
+                ("where", format!("{} {}", e.uri, e.version_id).trim_end().to_owned()),
+                ("found", problem(e.problem).to_owned()),
+                ("detail", e.detail.clone()),
+            ];
+            lines.extend(e.follows.map(|seq| ("before", format!("over with entry {seq}"))));
+            lines
+        }
         Event::RegistryFinding(e) => {
             let mut lines = vec![
                 ("registry", e.registry_uri.clone()),

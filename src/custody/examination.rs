@@ -71,6 +71,7 @@ impl Found {
             problem: self.problem.into(),
             detail: bounded(&self.detail),
             day: day(now),
+            follows: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Evidence stays alive: the node walks over all evidence and over its archive, again and again within a period. What is
 //! wrong is an entry and an alert, and so is that it is over; locks are made longer as their ends come nearer.
 //!
-//! Every node walks by itself; an equal finding of the same day is one entry.
+//! Every node walks by itself; an equal finding of the same day is one entry, unless it was over in between: findings name
+//! the end that they follow, which all nodes read from the ledger.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,11 +17,14 @@ use crate::{
         reader::Archive,
     },
     event::{
-        Digest, Micros,
+        Digest, Micros, Seq,
         proto::{EvidenceFinding, EvidenceProblem, body::Event},
     },
     ledger::Ledger,
-    projection::held::{self, Windows},
+    projection::{
+        held::{self, Windows},
+        worker::Workers,
+    },
 };
 
 use super::{
@@ -42,6 +46,10 @@ const ASK_AGAIN: Micros = 10 * 1_000_000;
 const OPEN_MAX: usize = 500;
 /// Between two writes of the file, microseconds: a restart looks at so much again.
 const KEEP_AFTER: Micros = 1_000_000;
+/// How often what is found is stated anew because it was over meanwhile.
+const OCCURRENCES_MAX: u32 = 5;
+/// How long the projections may take for what was recorded a moment ago.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(10);
 /// Name of the alerts about the walk itself.
 const ALERT: &str = "evidence-checks";
 
@@ -49,6 +57,8 @@ const ALERT: &str = "evidence-checks";
 pub struct Parts {
     /// The front door: findings are recorded.
     pub gateway: Arc<Gateway>,
+    /// Say what was found before.
+    pub workers: Arc<Workers>,
     /// Where findings stand until they are over.
     pub alerts: Arc<Alerts>,
     /// The ledger's archive.
@@ -291,6 +301,7 @@ impl Walk {
                 problem: finding.problem.into(),
                 detail: bounded(&format!("a piece of the ledger's archive: {}", finding.detail)),
                 day: day(now),
+                follows: None,
             };
             self.found(event, false).await?;
         }
@@ -312,10 +323,32 @@ impl Walk {
         self.observe(finding).await
     }
 
-    async fn observe(&self, finding: EvidenceFinding) -> Result<(), Failed> {
-        let recorded = self.parts.gateway.observe(Event::EvidenceFinding(finding), "").await;
-        recorded.map_err(|error| format!("a finding is not recorded yet: {error}"))?;
-        self.open().map(|_| ())
+    /// Records what a look found, in the occurrence that it belongs to. Afterwards the newest entry about that evidence says
+    /// so: another node may have recorded the same, and also that it is over already.
+    async fn observe(&self, mut finding: EvidenceFinding) -> Result<(), Failed> {
+        let sha256 = Digest::from_slice(&finding.sha256).unwrap_or_default();
+        for _ in 0..OCCURRENCES_MAX {
+            let (_, over) = self.known(&sha256).await?;
+            finding.follows = over;
+            let recorded = self.parts.gateway.observe(Event::EvidenceFinding(finding.clone()), "").await;
+            let recorded = recorded.map_err(|error| format!("a finding is not recorded yet: {error}"))?;
+            let (newest, _) = self.known(&sha256).await?;
+            if recorded.is_some() || newest.is_some_and(|it| held::is_open(&it) == held::is_open(&finding)) {
+                return self.open().map(|_| ());
+            }
+        }
+        Err("a finding is not recorded yet: it comes and goes".into())
+    }
+
+    /// The newest finding about evidence and its newest end, once the projections have all that this node recorded.
+    async fn known(&self, sha256: &Digest) -> Result<(Option<EvidenceFinding>, Option<Seq>), Failed> {
+        let (ledger, head) = (self.ledger(), self.ledger().head());
+        if !self.parts.workers.reach(head.state.size(), CATCH_UP_WITHIN).await {
+            return Err("the projections are behind".into());
+        }
+        let newest = tokio::task::block_in_place(|| held::newest_finding(ledger, &head, sha256));
+        let over = tokio::task::block_in_place(|| held::newest_over(ledger, &head, sha256));
+        Ok((newest.map_err(words)?, over.map_err(words)?))
     }
 
     /// Findings that are not over, and how many they are for those who ask how the walk goes.
@@ -340,9 +373,7 @@ impl Walk {
 
     /// All is well: what was found before is over.
     async fn sound(&self, sha256: &Digest) -> Result<(), Failed> {
-        let ledger = self.ledger();
-        let newest = tokio::task::block_in_place(|| held::newest_finding(ledger, &ledger.head(), sha256));
-        match newest.map_err(words)?.filter(held::is_open) {
+        match self.known(sha256).await?.0.filter(held::is_open) {
             Some(finding) => self.over(finding).await?,
             None => self.parts.alerts.clear(&name(&sha256.to_string())),
         }

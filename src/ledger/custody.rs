@@ -22,9 +22,11 @@ pub(super) fn judge(state: &State, event: &Event, whole: bool, after: &mut Optio
     }
     let judged = match event {
         // They change nothing and say what was seen, or what somebody says of evidence.
-        Event::EvidenceFinding(_) | Event::StoreProbed(_) | Event::RegistryFinding(_) | Event::Tainted(_) => {
-            Verdict::accepted(None)
+        Event::EvidenceFinding(e) if e.follows.is_some_and(|seq| seq >= state.size()) => {
+            Verdict::refused(Reason::Target)
         }
+        Event::EvidenceFinding(e) => Verdict::accepted(e.follows),
+        Event::StoreProbed(_) | Event::RegistryFinding(_) | Event::Tainted(_) => Verdict::accepted(None),
         Event::LegalHoldSet(e) => set(state, e, after),
         Event::LegalHoldReleased(e) => released(state, e, after),
         Event::KeyShredded(e) => shredded(state, e),
@@ -45,7 +47,10 @@ pub(super) fn expected_key(event: &Event) -> Option<Digest> {
         Event::LegalHoldReleased(e) => request(Kind::LegalHoldReleased, &e.actor, &e.request_id),
         Event::KeyShredded(e) => request(Kind::KeyShredded, &e.requested_by, &e.request_id),
         Event::EvidenceFinding(e) => {
-            let fact = [e.problem.to_be_bytes(), e.day.to_be_bytes()].concat();
+            // Without an occurrence before it the key is what it was before there were occurrences.
+            let follows = e.follows.map(u64::to_be_bytes);
+            let follows = follows.as_ref().map_or(&[][..], <[u8; 8]>::as_slice);
+            let fact = [&e.problem.to_be_bytes()[..], &e.day.to_be_bytes(), follows].concat();
             Some(digest::request_key(Kind::EvidenceFinding, &e.sha256, &fact))
         }
         Event::RegistryFinding(e) => {

@@ -226,6 +226,21 @@ pub fn newest_finding(
     })
 }
 
+/// The newest entry that says of evidence that what was found is over: what is found after it is found anew.
+///
+/// # Errors
+/// [`Error`].
+pub fn newest_over(ledger: &Ledger, head: &Head, sha256: &Digest) -> Result<Option<Seq>, Error> {
+    for seq in seqs(ledger, head, &keys::by_finding(&sha256.0), 0)?.into_iter().rev() {
+        if let Some(Event::EvidenceFinding(finding)) = event(ledger, head, seq)?
+            && !is_open(&finding)
+        {
+            return Ok(Some(seq));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether a finding says that something is wrong.
 pub fn is_open(finding: &EvidenceFinding) -> bool {
     finding.problem() != EvidenceProblem::Over

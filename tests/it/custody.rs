@@ -91,6 +91,14 @@ fn observed(l: &Ledger, event: Event) -> Vec<u8> {
     seal_bytes(l.body(event).encode_to_vec(), 1, &l.pinned, &observer())
 }
 
+/// Pushes a finding and its end; the end's position.
+fn over(l: &mut Ledger) -> Seq {
+    l.push(observed(l, Event::EvidenceFinding(finding())));
+    let over = EvidenceFinding { problem: EvidenceProblem::Over.into(), ..finding() };
+    l.push(observed(l, Event::EvidenceFinding(over)));
+    l.size() - 1
+}
+
 type Make = fn(&mut Ledger) -> Vec<u8>;
 type Expected = (Outcome, Reason, Option<Seq>);
 
@@ -237,6 +245,29 @@ const CASES: &[(&str, Make, Expected)] = &[
             observed(l, Event::EvidenceFinding(EvidenceFinding { day: 20_001, ..finding() }))
         },
         ACCEPTED,
+    ),
+    (
+        "the same finding of the same day after its end",
+        |l| {
+            let end = over(l);
+            observed(l, Event::EvidenceFinding(EvidenceFinding { follows: Some(end), ..finding() }))
+        },
+        (Outcome::Accepted, Reason::None, Some(2)),
+    ),
+    (
+        "the same finding of the same day after its end, by a second node",
+        |l| {
+            let end = over(l);
+            let again = EvidenceFinding { follows: Some(end), ..finding() };
+            l.push(observed(l, Event::EvidenceFinding(again.clone())));
+            observed(l, Event::EvidenceFinding(EvidenceFinding { detail: "other words".into(), ..again }))
+        },
+        (Outcome::Refused, Reason::Conflict, None),
+    ),
+    (
+        "a finding that follows an entry which is not there yet",
+        |l| observed(l, Event::EvidenceFinding(EvidenceFinding { follows: Some(l.size()), ..finding() })),
+        refused(Reason::Target),
     ),
     (
         "a finding without a problem",

@@ -12,7 +12,8 @@ use promotion_ledger::{
     event::{
         Kind,
         digest::sha256,
-        proto::{EvidenceFinding, EvidenceProblem, body::Event},
+        header::Header,
+        proto::{EvidenceFinding, EvidenceProblem, ListEntriesRequest, body::Event},
     },
 };
 use serde_json::Value;
@@ -149,6 +150,44 @@ async fn evidence_that_goes_or_changes_is_an_entry_and_an_alert_until_it_is_over
     fs::remove_file(file(gone)).expect("removed");
     let (code, report) = check(&["--dir", &path]);
     assert_eq!((code, &report["findings"][0]["problem"]), (1, &"is not in the store any more".into()));
+}
+
+/// What comes back on the day on which it was over is an entry again, and so is its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finding_that_returns_on_the_day_of_its_end_is_another_entry() {
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let node = Node::serve_with(&dir.path(), &FAST);
+    let client = node.client().await;
+    client.upload_all().await;
+    client.promote(client.draft(0, 0)).await.expect("a receipt");
+    let bytes = client.pieces[0].bytes.clone();
+    let hex = sha256(&bytes).to_string();
+    let file = dir.path().join("evidence/sha256").join(&hex[..2]).join(&hex[2..]);
+    let away = dir.path().join("away");
+    let mut ends = vec![None];
+    for _ in 0..3 {
+        let follows = *ends.last().expect("an end");
+        fs::rename(&file, &away).expect("taken away");
+        let finding = found(&client, &bytes, EvidenceProblem::Missing).await;
+        assert_eq!(finding.follows, follows);
+        assert!(alerts(&client, true, &alert(&bytes)).await);
+        fs::rename(&away, &file).expect("put back");
+        assert_eq!(found(&client, &bytes, EvidenceProblem::Over).await.follows, follows);
+        assert!(alerts(&client, false, &alert(&bytes)).await);
+        let request = ListEntriesRequest { kind: "evidence_finding".into(), ..Default::default() };
+        let listed = client.auditor().list_entries(request).await.expect("entries").into_inner().entries;
+        let newest = listed.first().and_then(|listed| listed.entry.as_ref()).expect("an end");
+        ends.push(Some(Header::decode(&newest.header).expect("a header").seq));
+    }
+    let shown = run(&["show", &ends[3].expect("an end").to_string(), "--url", &node.url]);
+    let words = format!("over with entry {}", ends[2].expect("an end"));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(&words), "{shown:?}");
+    // One entry each, however often it was looked at; more only if the day changed meanwhile.
+    let all = findings(&client).await;
+    let days = 1 + all.iter().map(|it| it.day).max().unwrap_or(0) - all.iter().map(|it| it.day).min().unwrap_or(0);
+    assert!(all.len() >= 6 && (days > 1 || all.len() == 6), "{all:?}");
+    client.check().await;
+    node.stop();
 }
 
 /// A walk goes on where it was: nothing is looked at twice in a round, nothing is left out.

@@ -377,7 +377,10 @@ fn custody_events(first: u64) -> Vec<(&'static str, Event)> {
         problem: EvidenceProblem::Unlocked.into(),
         detail: "mode GOVERNANCE".into(),
         day: 20_000,
+        follows: None,
     };
+    let over = EvidenceFinding { problem: EvidenceProblem::Over.into(), ..finding.clone() };
+    let again = EvidenceFinding { follows: Some(first + 8), ..finding.clone() };
     let attempt = ProbeAttempt { attempt: "delete".into(), allowed: true, answer: "204".into() };
     let refused = ProbeAttempt { attempt: "shorten".into(), allowed: false, answer: "403".into() };
     let probed = StoreProbed {
@@ -407,6 +410,8 @@ fn custody_events(first: u64) -> Vec<(&'static str, Event)> {
         ("hold released", Event::LegalHoldReleased(released)),
         ("registry finding", Event::RegistryFinding(registry)),
         ("erasure", Event::KeyShredded(KeyShredded { request_id: "erase again".into(), ..shredded })),
+        ("evidence finding over", Event::EvidenceFinding(over)),
+        ("evidence finding of the same day, returned", Event::EvidenceFinding(again)),
     ]
 }
 

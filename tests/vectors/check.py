@@ -229,7 +229,8 @@ def idempotency_key(body):
     if kind == 24:
         return tagged("request key", bytes([kind]), get(event, 2), get(event, 3) + get(event, 5))
     if kind == 25:
-        fact = struct.pack(">II", get(event, 4), get(event, 6))
+        follows = get(event, 7, None)
+        fact = struct.pack(">II", get(event, 4), get(event, 6)) + (b"" if follows is None else struct.pack(">Q", follows))
         return tagged("request key", bytes([kind]), get(event, 1), fact)
     if kind == 26:
         allowed = bytes(get(attempt, 2, 0) for number, _, attempt in fields(event) if number == 3)
@@ -399,6 +400,8 @@ def check_read(at, seq, entry, value, found, keys, ledger_id, admins, state):
             check(f"{at}: refers_to", expected["refers_to"], get(event, 1))
         elif kind == 17:
             check(f"{at}: refers_to", expected["refers_to"], get(event, 2))
+        elif kind == 25:
+            check(f"{at}: refers_to", expected["refers_to"], get(event, 7, None))
         else:
             check(f"{at}: refers_to", expected["refers_to"], None)
         if kind == 10:
