@@ -4,6 +4,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/services/process.sh
+. "$here/process.sh"
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/kafka/pom.xml")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger
 libs=$cache/kafka-$version
@@ -83,12 +85,8 @@ enter_dir() {
   dir=$(cd "$dir" && pwd -P)
 }
 
-# The live broker of $dir, or nothing. The command line is compared, because a pid is used again.
-broker_pid() {
-  local pid
-  pid=$(cat "$dir/broker.pid" 2>/dev/null) || return 0
-  if { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF "$dir/server.properties"; then echo "$pid"; fi
-}
+# The live broker of $dir, or nothing.
+broker_pid() { alive "$dir/broker.pid" "$dir/server.properties"; }
 
 property() { sed -n "s/^$1=//p" "$dir/server.properties"; }
 
@@ -102,17 +100,6 @@ answers() {
     printf "\0\0\0\12\0\22\0\0\0\0\0\1\377\377" >&3
     [ "$(head -c 8 <&3 | tail -c 4 | od -An -tx1 | tr -d " \n")" = 00000001 ]' "$1" 2>/dev/null
 }
-
-# Below Linux's ephemeral range: no outgoing connection takes the port of a broker that is down for a moment.
-free_port() {
-  local port
-  while :; do
-    port=$((12000 + RANDOM % 18000))
-    if ! taken "$port"; then echo "$port"; return; fi
-  done
-}
-
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # Broker $3 of a cluster whose controllers are $4, with $5 replicas of the internal topics.
 write_properties() {
@@ -203,21 +190,16 @@ format() {
 
 # Launches the JVM and waits until it answers. 0: up; 1: failed; 4: a port was taken.
 launch() {
-  local port pid log_from deadline
+  local port log_from deadline
   port=$(broker_port)
   touch "$dir/broker.log"
   log_from=$(($(wc -c <"$dir/broker.log") + 1))
-  # Its own session and no descriptor of ours but the log: the broker outlives this script and its caller's pipes.
   # shellcheck disable=SC2086 # KAFKA_HEAP_OPTS is a list of options
-  setsid "$java" ${KAFKA_HEAP_OPTS:--Xmx512m} -XX:+ExitOnOutOfMemoryError -cp "$libs/*" \
-    -Dlog4j2.configurationFile="$here/kafka/log4j2.xml" kafka.Kafka "$dir/server.properties" \
-    </dev/null >>"$dir/broker.log" 2>&1 9>&- &
-  pid=$!
-  disown "$pid"
-  echo "$pid" >"$dir/broker.pid"
+  launch_process "$dir/broker.pid" "$dir/broker.log" "$java" ${KAFKA_HEAP_OPTS:--Xmx512m} -XX:+ExitOnOutOfMemoryError \
+    -cp "$libs/*" -Dlog4j2.configurationFile="$here/kafka/log4j2.xml" kafka.Kafka "$dir/server.properties"
   deadline=$((SECONDS + start_seconds))
   while [ "$SECONDS" -lt "$deadline" ]; do
-    if [ -z "$(broker_pid)" ] && ! kill -0 "$pid" 2>/dev/null; then
+    if ! launched "$dir/broker.pid"; then
       rm -f "$dir/broker.pid"
       if tail -c "+$log_from" "$dir/broker.log" | grep -q 'Address already in use'; then return 4; fi
       tail -c "+$log_from" "$dir/broker.log" | tail -n 20 >&2
@@ -229,8 +211,7 @@ launch() {
   done
   tail -c "+$log_from" "$dir/broker.log" | tail -n 20 >&2
   say "the broker did not answer on 127.0.0.1:$port within $start_seconds s; its log: $dir/broker.log"
-  kill -KILL "$pid" 2>/dev/null || true
-  rm -f "$dir/broker.pid"
+  end_broker KILL 0
   return 1
 }
 
@@ -316,40 +297,22 @@ cluster() {
   echo "BOOTSTRAP=$bootstrap"
 }
 
-# Waits until the broker is gone. 1 when it is still there after the given seconds.
-gone_within() {
-  local deadline=$((SECONDS + $1))
-  while [ -n "$(broker_pid)" ]; do
-    if [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
-    sleep 0.1
-  done
-  rm -f "$dir/broker.pid"
-}
-
-kill_hard() {
-  kill -KILL "$1" 2>/dev/null || true
-  gone_within 10 || fail "process $1 survived SIGKILL for 10 s"
+# Ends the broker of $dir by a signal, and by KILL after so many seconds.
+end_broker() {
+  end_process "$dir/broker.pid" "$dir/server.properties" "$1" "$2" || fail "the broker of $dir survived SIGKILL for 10 s"
 }
 
 stop() {
   [ $# = 1 ] || misuse "stop takes DIR"
   enter_dir "$1" existing
-  local pid
-  pid=$(broker_pid)
-  if [ -z "$pid" ]; then rm -f "$dir/broker.pid"; return; fi
-  # A stopped (SIGSTOP) process acts on TERM only after CONT.
-  kill -TERM "$pid" 2>/dev/null || true
-  kill -CONT "$pid" 2>/dev/null || true
-  gone_within "$stop_seconds" || { say "no end within $stop_seconds s of SIGTERM: SIGKILL"; kill_hard "$pid"; }
+  end_broker TERM "$stop_seconds"
 }
 
 kill_broker() {
   [ $# = 1 ] || misuse "kill takes DIR"
   enter_dir "$1" existing
-  local pid
-  pid=$(broker_pid)
-  [ -n "$pid" ] || fail "no broker of $dir is running"
-  kill_hard "$pid"
+  [ -n "$(broker_pid)" ] || fail "no broker of $dir is running"
+  end_broker KILL 10
 }
 
 # --- topics ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/services/process.sh
+. "$here/process.sh"
 version=26.4.2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger
 home=$cache/keycloak-$version
@@ -39,22 +41,6 @@ install() {
   ) 9>"$cache/keycloak.lock"
 }
 
-# The live server of $dir, or nothing. The command line is compared, because a pid is used again.
-alive() {
-  local pid
-  pid=$(cat "$dir/keycloak.pid" 2>/dev/null) || return 0
-  if { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$dir"; then echo "$pid"; fi
-}
-
-# Below Linux's ephemeral range: no outgoing connection takes the port.
-free_port() {
-  local port
-  while :; do
-    port=$((12000 + RANDOM % 18000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
-  done
-}
-
 start() {
   local port deadline
   install
@@ -64,15 +50,12 @@ start() {
   mkdir -p "$dir/server/data/import"
   cp "$here/keycloak/realm.json" "$dir/server/data/import/"
   port=$(free_port)
-  # Administrator of a server of a minute, on loopback. The process group ends with it.
+  # Administrator of a server of a minute, on loopback.
   KC_BOOTSTRAP_ADMIN_USERNAME=admin KC_BOOTSTRAP_ADMIN_PASSWORD=admin JAVA_OPTS_APPEND="-Xmx512m -XX:TieredStopAtLevel=1" \
-    setsid bash "$dir/server/bin/kc.sh" start-dev --db dev-mem --http-host 127.0.0.1 --http-port "$port" --import-realm \
-    </dev/null >>"$dir/keycloak.log" 2>&1 &
-  echo $! >"$dir/keycloak.pid"
-  disown
+    launch_process "$dir/keycloak.pid" "$dir/keycloak.log" \
+    bash "$dir/server/bin/kc.sh" start-dev --db dev-mem --http-host 127.0.0.1 --http-port "$port" --import-realm
   deadline=$((SECONDS + start_seconds))
-  # By pid alone: for a moment after the fork its command line is still this script's.
-  while [ "$SECONDS" -lt "$deadline" ] && kill -0 "$(cat "$dir/keycloak.pid")" 2>/dev/null; do
+  while [ "$SECONDS" -lt "$deadline" ] && launched "$dir/keycloak.pid"; do
     if curl -sf -m 5 "http://127.0.0.1:$port/realms/bank/.well-known/openid-configuration" >/dev/null; then
       echo "URL=http://127.0.0.1:$port"
       return
@@ -86,13 +69,7 @@ start() {
 
 stop() {
   dir=$(cd "$1" 2>/dev/null && pwd -P) || return 0
-  local pid
-  pid=$(alive)
-  [ -n "$pid" ] || return 0
-  kill -TERM -- "-$pid" 2>/dev/null || true
-  local deadline=$((SECONDS + 10))
-  while [ -n "$(alive)" ] && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
-  kill -KILL -- "-$pid" 2>/dev/null || true
+  end_process "$dir/keycloak.pid" "$dir" TERM 10
 }
 
 case ${1-}:$# in

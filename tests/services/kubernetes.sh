@@ -8,6 +8,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/services/process.sh
+. "$here/process.sh"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger
 version=$(sed -n 's:^require k8s.io/kubernetes v::p' "$here/kubernetes/go.mod")
 kserve=v0.15.2
@@ -67,30 +69,8 @@ install() {
   ) 9>"$cache/kubernetes.lock"
 }
 
-# Below Linux's ephemeral range: no outgoing connection takes the port.
-free_port() {
-  local port
-  while :; do
-    port=$((12000 + RANDOM % 18000))
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
-  done
-}
-
-# The live process whose pid a file holds. The command line is compared, because a pid is used again.
-alive() {
-  local pid
-  pid=$(cat "$dir/$1.pid" 2>/dev/null) || return 0
-  if { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$dir"; then echo "$pid"; fi
-}
-
-# Its own session and no descriptor of ours but the log: it outlives this script and its caller's pipes.
-launch() {
-  local name=$1
-  shift
-  setsid "$@" </dev/null >>"$dir/$name.log" 2>&1 &
-  echo $! >"$dir/$name.pid"
-  disown
-}
+# The processes' pid files and logs are named after them.
+launch() { launch_process "$dir/$1.pid" "$dir/$1.log" "${@:2}"; }
 
 start() {
   install
@@ -113,8 +93,7 @@ start() {
     --token-auth-file="$dir/tokens.csv" --authorization-mode=RBAC --service-cluster-ip-range=10.0.0.0/24
   local deadline=$((SECONDS + start_seconds))
   while [ "$SECONDS" -lt "$deadline" ]; do
-    # By pid alone: for a moment after the fork its command line is still this script's.
-    if ! kill -0 "$(cat "$dir/apiserver.pid")" 2>/dev/null; then break; fi
+    if ! launched "$dir/apiserver.pid"; then break; fi
     if [ "$(curl -sk -m 2 -H "Authorization: Bearer $token" "https://127.0.0.1:$port/readyz")" = ok ]; then
       echo "URL=https://127.0.0.1:$port TOKEN=$token CRD=$crds"
       return
@@ -128,16 +107,9 @@ start() {
 
 stop() {
   dir=$(cd "$1" 2>/dev/null && pwd -P) || return 0
-  local name pid deadline
-  for name in apiserver etcd; do
-    pid=$(alive "$name")
-    [ -n "$pid" ] || continue
-    kill -TERM "$pid" 2>/dev/null || true
-    # The API server waits for requests that watch; nobody needs them any more.
-    deadline=$((SECONDS + 5))
-    while [ -n "$(alive "$name")" ] && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
-    kill -KILL "$pid" 2>/dev/null || true
-  done
+  local name
+  # The API server waits for requests that watch; nobody needs them any more.
+  for name in apiserver etcd; do end_process "$dir/$name.pid" "$dir" TERM 5; done
 }
 
 case ${1-}:$# in

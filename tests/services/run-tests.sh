@@ -29,11 +29,10 @@ summary=()
 # shellcheck disable=SC2317 # called by the trap
 finish() {
   local status=$?
-  if [ -e "$work/kafka/server.properties" ]; then "$services/kafka.sh" stop "$work/kafka" || true; fi
-  "$services/mlflow.sh" stop "$work/mlflow" || true
-  "$services/kubernetes.sh" stop "$work/kubernetes" || true
-  "$services/keycloak.sh" stop "$work/keycloak" || true
-  if [ -d "$work/s3" ]; then "$services/versitygw.sh" stop "$work/s3" || true; fi
+  local name
+  for name in kafka mlflow kubernetes keycloak versitygw; do
+    if [ -d "$work/$name" ]; then "$services/$name.sh" stop "$work/$name" || true; fi
+  done
   rm -rf "$work"
   exit "$status"
 }
@@ -63,107 +62,84 @@ skip() {
 # The reason that a script of ours gave, without its own name.
 reason_in() { tail -n 1 "$1" | sed 's/^[a-z]*\.sh: //; s/^not available: //'; }
 
+# Starts a service in its own directory of $work; the line that its script prints is in `line`. 1: said why there is none.
+service() {
+  local name=$1 what=$2
+  if ! "$services/$name.sh" install 2>&1 | tee "$work/install.log" >&2; then
+    skip "$name" "$what" "$(reason_in "$work/install.log")"
+    return 1
+  fi
+  if ! line=$("$services/$name.sh" start "$work/$name"); then
+    part "$name" "FAILED (it did not start)"
+    return 1
+  fi
+  part "$name" "started: $(said "${3-URL}")"
+}
+
+# A value of `line`.
+said() { tr ' ' '\n' <<<"$line" | sed -n "s/^$1=//p"; }
+
+# A Python environment of a name with packages; its directory is in `bin`. 1: said why there is none.
+environment() {
+  local name=$1 what=$2 status=0
+  bin=$("$services/venv.sh" "$name" "${@:3}" 2>"$work/venv.log") || status=$?
+  [ "$status" != 0 ] || return 0
+  cat "$work/venv.log" >&2
+  skip "$name" "$what" "$(reason_in "$work/venv.log")"
+  return 1
+}
+
 kafka() {
   if [ -n "${KAFKA_BOOTSTRAP-}" ]; then
     part kafka "given: $KAFKA_BOOTSTRAP"
     return
   fi
-  local line
-  if ! "$services/kafka.sh" install 2>&1 | tee "$work/install.log" >&2; then
-    skip kafka "every test on a real Kafka" "$(reason_in "$work/install.log")"
-    return
-  fi
-  if ! line=$("$services/kafka.sh" start "$work/kafka"); then
-    part kafka "FAILED (the broker did not start)"
-    return
-  fi
-  KAFKA_BOOTSTRAP=${line#BOOTSTRAP=}
-  KAFKA_BOOTSTRAP=${KAFKA_BOOTSTRAP%% *}
+  service kafka "every test on a real Kafka" BOOTSTRAP || return 0
+  KAFKA_BOOTSTRAP=$(said BOOTSTRAP)
   export KAFKA_BOOTSTRAP KAFKA_DIR=$work/kafka KAFKA_CONTROL=$services/kafka.sh
-  part kafka "started: $KAFKA_BOOTSTRAP"
 }
 
 # A kube-apiserver with etcd, as KUBERNETES_URL, KUBERNETES_TOKEN and KUBERNETES_CRD.
 kubernetes() {
-  local line
-  if ! "$services/kubernetes.sh" install 2>&1 | tee "$work/install.log" >&2; then
-    skip kubernetes "every test on a real Kubernetes API" "$(reason_in "$work/install.log")"
-    return
-  fi
-  if ! line=$("$services/kubernetes.sh" start "$work/kubernetes"); then
-    part kubernetes "FAILED (the API server did not start)"
-    return
-  fi
-  read -r KUBERNETES_URL KUBERNETES_TOKEN KUBERNETES_CRD <<<"$line"
-  export KUBERNETES_URL=${KUBERNETES_URL#URL=} KUBERNETES_TOKEN=${KUBERNETES_TOKEN#TOKEN=} KUBERNETES_CRD=${KUBERNETES_CRD#CRD=}
-  part kubernetes "started: $KUBERNETES_URL"
+  service kubernetes "every test on a real Kubernetes API" || return 0
+  KUBERNETES_URL=$(said URL) KUBERNETES_TOKEN=$(said TOKEN) KUBERNETES_CRD=$(said CRD)
+  export KUBERNETES_URL KUBERNETES_TOKEN KUBERNETES_CRD
 }
 
 # An MLflow server, as MLFLOW_URL.
 mlflow() {
-  local line
-  if ! "$services/mlflow.sh" install 2>&1 | tee "$work/install.log" >&2; then
-    skip mlflow "every test on a real MLflow" "$(reason_in "$work/install.log")"
-    return
-  fi
-  if ! line=$("$services/mlflow.sh" start "$work/mlflow"); then
-    part mlflow "FAILED (the server did not start)"
-    return
-  fi
-  export MLFLOW_URL=${line#URL=}
-  part mlflow "started: $MLFLOW_URL"
+  service mlflow "every test on a real MLflow" || return 0
+  MLFLOW_URL=$(said URL)
+  export MLFLOW_URL
 }
 
 # A Keycloak with a realm of people, as KEYCLOAK_URL; its tests drive a Chromium.
 keycloak() {
-  local line what="every test with people at a real Keycloak in a real browser"
+  local what="every test with people at a real Keycloak in a real browser"
   if ! command -v chromedriver >/dev/null || ! command -v chromium >/dev/null; then
     skip keycloak "$what" "no chromium or chromedriver; tests/services/deps.sh browser installs them"
     return
   fi
-  if ! "$services/keycloak.sh" install 2>&1 | tee "$work/install.log" >&2; then
-    skip keycloak "$what" "$(reason_in "$work/install.log")"
-    return
-  fi
-  if ! line=$("$services/keycloak.sh" start "$work/keycloak"); then
-    part keycloak "FAILED (the server did not start)"
-    return
-  fi
-  export KEYCLOAK_URL=${line#URL=}
-  part keycloak "started: $KEYCLOAK_URL"
+  service keycloak "$what" || return 0
+  KEYCLOAK_URL=$(said URL)
+  export KEYCLOAK_URL
 }
 
 # An S3 service with Object Lock.
 s3() {
   if [ -n "${S3_ENDPOINT-}" ]; then
-    part s3 "given: $S3_ENDPOINT"
+    part versitygw "given: $S3_ENDPOINT"
     return
   fi
-  local line
-  if ! "$services/versitygw.sh" install 2>&1 | tee "$work/install.log" >&2; then
-    skip s3 "every test on a real S3 service" "$(reason_in "$work/install.log")"
-    return
-  fi
-  if ! line=$("$services/versitygw.sh" start "$work/s3"); then
-    part s3 "FAILED (the service did not start)"
-    return
-  fi
-  S3_ENDPOINT=${line#S3_ENDPOINT=}
-  S3_ENDPOINT=${S3_ENDPOINT%% *}
-  export S3_ENDPOINT S3_CREDENTIALS=$work/s3/credentials
-  part s3 "started: $S3_ENDPOINT"
+  service versitygw "every test on a real S3 service" S3_ENDPOINT || return 0
+  S3_ENDPOINT=$(said S3_ENDPOINT)
+  export S3_ENDPOINT S3_CREDENTIALS=$work/versitygw/credentials
 }
 
 # A Python that can run python/read_topic.py, as KAFKA_PYTHON.
 consumer() {
-  local bin status=0
   [ -n "${KAFKA_BOOTSTRAP-}" ] || return 0
-  bin=$("$services/venv.sh" consumer "${consumer_packages[@]}" 2>"$work/venv.log") || status=$?
-  if [ "$status" != 0 ]; then
-    cat "$work/venv.log" >&2
-    skip consumer "the plain Python consumer of the topic" "$(reason_in "$work/venv.log")"
-    return
-  fi
+  environment consumer "the plain Python consumer of the topic" "${consumer_packages[@]}" || return 0
   export KAFKA_PYTHON=$bin/python
   part consumer "$("$KAFKA_PYTHON" --version)"
 }
@@ -184,13 +160,7 @@ clients() {
 
 # A Python that can run python/verify_bundle.py and tests/clients/python, as AUDITOR_PYTHON.
 auditor() {
-  local bin status=0
-  bin=$("$services/venv.sh" auditor "${auditor_packages[@]}" 2>"$work/venv.log") || status=$?
-  if [ "$status" != 0 ]; then
-    cat "$work/venv.log" >&2
-    skip auditor "the second verifier of bundles" "$(reason_in "$work/venv.log")"
-    return
-  fi
+  environment auditor "the second verifier of bundles" "${auditor_packages[@]}" || return 0
   export AUDITOR_PYTHON=$bin/python
   part auditor "$("$AUDITOR_PYTHON" --version)"
 }
@@ -208,16 +178,13 @@ rust() {
 }
 
 vectors() {
-  local what="the second computation of the test vectors" bin status=0
+  local what="the second computation of the test vectors"
   if [ ! -e "$check" ]; then
     skip vectors "$what" "$check does not exist"
     return
   fi
-  bin=$("$services/venv.sh" vectors "${vector_packages[@]}" 2>"$work/venv.log") || status=$?
-  if [ "$status" != 0 ]; then
-    cat "$work/venv.log" >&2
-    skip vectors "$what" "$(reason_in "$work/venv.log")"
-  elif "$bin/python" "$check"; then
+  environment vectors "$what" "${vector_packages[@]}" || return 0
+  if "$bin/python" "$check"; then
     part vectors ok
   else
     part vectors FAILED
@@ -226,13 +193,7 @@ vectors() {
 
 # The Python client: its wheel, its types, and its tests on a real node and a real MLflow.
 python_client() {
-  local what="the Python client" bin status=0
-  bin=$("$services/venv.sh" client "${client_packages[@]}" 2>"$work/venv.log") || status=$?
-  if [ "$status" != 0 ]; then
-    cat "$work/venv.log" >&2
-    skip client "$what" "$(reason_in "$work/venv.log")"
-    return
-  fi
+  environment client "the Python client" "${client_packages[@]}" || return 0
   mkdir "$work/client"
   cp -r python proto "$work/client/"
   if (

@@ -4,6 +4,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/services/process.sh
+. "$here/process.sh"
 program=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 start_seconds=${VERSITYGW_START_SECONDS:-30}
 port_tries=5
@@ -40,23 +42,8 @@ enter_dir() {
   dir=$(cd "$dir" && pwd -P)
 }
 
-# The live service of $dir, or nothing. The command line is compared, because a pid is used again.
-service_pid() {
-  local pid
-  pid=$(cat "$dir/service.pid" 2>/dev/null) || return 0
-  if { tr '\0' '\n' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qxF "$dir/objects"; then echo "$pid"; fi
-}
-
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-# Below Linux's ephemeral range: no outgoing connection takes the port of a service that is down for a moment.
-free_port() {
-  local port
-  while :; do
-    port=$((12000 + RANDOM % 18000))
-    if ! taken "$port"; then echo "$port"; return; fi
-  done
-}
+# The live service of $dir, or nothing.
+service_pid() { alive "$dir/service.pid" "$dir/objects"; }
 
 # Any answer in HTTP comes from a service that serves.
 answers() {
@@ -80,23 +67,18 @@ value() { sed -n "s/^$1 = //p" "$dir/credentials"; }
 
 # Launches and waits until it answers. 0: up; 1: failed.
 launch() {
-  local port=$1 pid deadline
-  # Its own session and no descriptor of ours but the log: the service outlives this script and its caller's pipes.
+  local port=$1 deadline
   ROOT_ACCESS_KEY=$(value aws_access_key_id) ROOT_SECRET_KEY=$(value aws_secret_access_key) \
-    setsid "$bin/versitygw" --port "127.0.0.1:$port" posix --versioning-dir "$dir/versions" --sidecar "$dir/metadata" \
-    "$dir/objects" </dev/null >>"$dir/service.log" 2>&1 9>&- &
-  pid=$!
-  disown "$pid"
-  echo "$pid" >"$dir/service.pid"
+    launch_process "$dir/service.pid" "$dir/service.log" "$bin/versitygw" --port "127.0.0.1:$port" posix \
+    --versioning-dir "$dir/versions" --sidecar "$dir/metadata" "$dir/objects"
   deadline=$((SECONDS + start_seconds))
   while [ "$SECONDS" -lt "$deadline" ]; do
-    if ! kill -0 "$pid" 2>/dev/null; then break; fi
+    if ! launched "$dir/service.pid"; then break; fi
     if answers "$port"; then return 0; fi
     sleep 0.1
   done
   tail -n 20 "$dir/service.log" >&2
-  kill -KILL "$pid" 2>/dev/null || true
-  rm -f "$dir/service.pid"
+  end_process "$dir/service.pid" "$dir/objects" KILL 0
   return 1
 }
 
@@ -129,17 +111,8 @@ start() {
 }
 
 end() {
-  local pid deadline
   enter_dir "$2" existing
-  pid=$(service_pid)
-  if [ -z "$pid" ]; then rm -f "$dir/service.pid"; return; fi
-  kill "-$1" "$pid" 2>/dev/null || true
-  deadline=$((SECONDS + 10))
-  while [ -n "$(service_pid)" ]; do
-    if [ "$SECONDS" -ge "$deadline" ]; then kill -KILL "$pid" 2>/dev/null || true; break; fi
-    sleep 0.1
-  done
-  rm -f "$dir/service.pid"
+  end_process "$dir/service.pid" "$dir/objects" "$1" 10
 }
 
 verb=${1-help}
