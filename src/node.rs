@@ -16,7 +16,7 @@ pub use self::outside::{
     DEVELOPMENT_KEY, archive, bucket, development, evidence_store, log_key, open_log, subject_records,
 };
 use self::outside::{absolute, break_glass_rules, callers, logins};
-use self::pace::{pace, timing};
+use self::pace::{archived_by, pace, timing};
 use crate::{
     admission::{
         gateway::Gateway,
@@ -24,7 +24,7 @@ use crate::{
         routing::RoutingCache,
     },
     alert::Alerts,
-    api::{auditor::Auditor, evidence_checks::Checks, gate::Gate},
+    api::{archive_checks::Archived, auditor::Auditor, evidence_checks::Checks, gate::Gate},
     archive::{
         archiver::{self, Archiver},
         reader::{self, Archive, Conflict},
@@ -132,6 +132,7 @@ pub struct Node {
     emergencies: Emergencies,
     confirmer: Arc<Confirmer>,
     log_key: Arc<SigningKey>,
+    archived: Archived,
     /// Tries to break the evidence store.
     probing: Probing,
     /// Looks at all evidence again.
@@ -174,7 +175,8 @@ pub struct Parts {
 /// # Errors
 /// [`Error`].
 pub async fn stopped(dir: &Path, config: &Config) -> Result<Auditor, Error> {
-    let ledger = Arc::new(recover::open(dir, config.pinned()?, &log_key(dir, config)?, true)?);
+    let log_key = log_key(dir, config)?;
+    let ledger = Arc::new(recover::open(dir, config.pinned()?, &log_key, true)?);
     crate::projection::worker::fold_rest(&ledger.store, ledger.head().state.size())?;
     Ok(Auditor {
         ledger,
@@ -186,6 +188,7 @@ pub async fn stopped(dir: &Path, config: &Config) -> Result<Auditor, Error> {
         alerts: Arc::default(),
         registries: Vec::new(),
         checks: Checks { progress: None, pace: pace(&config.evidence) },
+        archived: archived_by(&config.archive, archive(dir, config).await?, Arc::new(log_key)),
     })
 }
 
@@ -310,13 +313,14 @@ impl Node {
             gateway: gateway.clone(),
             workers: workers.clone(),
             alerts: alerts.clone(),
-            archive,
+            archive: archive.clone(),
             log_key: log_key.clone(),
             file: dir.join("evidence-checks.json"),
             pace: pace(&config.evidence),
         };
         let rechecks = Rechecks::start(rechecked).map_err(Error::Evidence)?;
         let (log, log_key) = (parts.log, Arc::new(log_key));
+        let archived = archived_by(&config.archive, archive, log_key.clone());
         let every = Duration::from_secs(60 * config.evidence.checks.probe_minutes);
         let probing = Probing::start(&gateway, &alerts, every).await;
         Ok(Self {
@@ -330,6 +334,7 @@ impl Node {
             emergencies,
             confirmer,
             log_key,
+            archived,
             probing,
             rechecks,
             evidence,
@@ -357,6 +362,7 @@ impl Node {
             alerts: self.alerts.clone(),
             registries: self.registries.list().to_vec(),
             checks: Checks { progress: Some(self.rechecks.progress.clone()), pace: self.rechecks.pace },
+            archived: self.archived.clone(),
         }
     }
 

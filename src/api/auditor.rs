@@ -11,14 +11,14 @@ use crate::{
     event::{
         canonical,
         proto::{
-            Alert, ArchiveStatus, AsOfRequest, AsOfResponse, CheckEvidenceRequest, CheckEvidenceResponse,
-            Entry, GetCheckpointRequest, GetCheckpointResponse, GetEntryRequest, GetEntryResponse,
-            GetReceiptRequest, GetReceiptResponse, GetStatusRequest, GetStatusResponse, GetTimestampsRequest,
-            GetTimestampsResponse, ListCheckpointsRequest, ListEntriesRequest, ListEntriesResponse,
-            ListLegalHoldsRequest, ListLegalHoldsResponse, ListRelianceRequest, ListRelianceResponse,
-            ListedEntry, PolicyInForce, ProjectionStatus, ReadChainRequest, ReadChainResponse,
-            ReadEvidenceRequest, ReadEvidenceResponse, SlotAsOf, StampedCheckpoint,
-            auditor_service_server::AuditorService, body::Event, get_entry_request::By,
+            Alert, ArchiveStatus, AsOfRequest, AsOfResponse, CheckArchiveRequest, CheckArchiveResponse,
+            CheckEvidenceRequest, CheckEvidenceResponse, Entry, GetCheckpointRequest, GetCheckpointResponse,
+            GetEntryRequest, GetEntryResponse, GetReceiptRequest, GetReceiptResponse, GetStatusRequest,
+            GetStatusResponse, GetTimestampsRequest, GetTimestampsResponse, ListCheckpointsRequest,
+            ListEntriesRequest, ListEntriesResponse, ListLegalHoldsRequest, ListLegalHoldsResponse,
+            ListRelianceRequest, ListRelianceResponse, ListedEntry, PolicyInForce, ProjectionStatus,
+            ReadChainRequest, ReadChainResponse, ReadEvidenceRequest, ReadEvidenceResponse, SlotAsOf,
+            StampedCheckpoint, auditor_service_server::AuditorService, body::Event, get_entry_request::By,
         },
     },
     evidence::EvidenceStore,
@@ -36,6 +36,7 @@ use crate::{
 };
 
 use super::{
+    archive_checks::Archived,
     chain::chain_chunk,
     emitter::digest,
     evidence_checks::Checks,
@@ -76,6 +77,8 @@ pub struct Auditor {
     pub registries: Vec<Arc<Registry>>,
     /// How evidence is looked at again.
     pub checks: Checks,
+    /// The ledger's archive.
+    pub archived: Archived,
 }
 
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -324,6 +327,17 @@ impl AuditorService for Auditor {
         self.caught_up().await?;
         let (sender, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(self.clone().check_all(request.into_inner(), sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    type CheckArchiveStream = Streamed<CheckArchiveResponse>;
+
+    async fn check_archive(
+        &self,
+        request: Request<CheckArchiveRequest>,
+    ) -> Result<Response<Self::CheckArchiveStream>, Status> {
+        let (sender, stream) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(self.clone().check_bundles(request.into_inner(), sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 

@@ -51,6 +51,7 @@ const METHODS: &[(&str, &[Role])] = &[
     ("AuditorService/ReadEvidence", &[Auditor]),
     ("AuditorService/ListReliance", READS),
     ("AuditorService/CheckEvidence", READS),
+    ("AuditorService/CheckArchive", READS),
     ("AuditorService/ListLegalHolds", READS),
     // The log's key, which every receipt needs.
     ("AuditorService/GetStatus", EVERYBODY),

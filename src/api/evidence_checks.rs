@@ -23,6 +23,9 @@ use super::auditor::{Auditor, RELIANCE_MAX};
 /// Digests that are read from the index at a time.
 const PAGE: usize = 256;
 
+/// Least that a lock may end early without being a finding, microseconds.
+const TOLERANCE_MIN: Micros = 3_600 * 1_000_000;
+
 /// What an auditor's look needs to know of the node's own walk.
 #[derive(Clone)]
 pub struct Checks {
@@ -33,6 +36,13 @@ pub struct Checks {
 }
 
 impl Checks {
+    /// How much earlier than it must a lock may end, microseconds: who makes locks longer comes by within it, and a node that
+    /// was stopped a moment ago does not.
+    pub(super) fn tolerance(&self) -> Micros {
+        let twice = u64::try_from(self.pace.within.as_micros().saturating_mul(2));
+        twice.unwrap_or(u64::MAX).max(TOLERANCE_MIN)
+    }
+
     /// For `GetStatus`.
     pub(super) fn status(&self) -> Option<EvidenceChecksStatus> {
         let reached = self.progress.as_ref()?.reached();
@@ -97,8 +107,7 @@ impl Auditor {
         let Some(held) = held else {
             return Ok(CheckEvidenceResponse { sha256: sha256.0.to_vec(), ..Default::default() });
         };
-        let tolerance = self.checks.pace.within.as_micros().saturating_mul(2);
-        let locks = Locks::Read(u64::try_from(tolerance).unwrap_or(u64::MAX));
+        let locks = Locks::Read(self.checks.tolerance());
         let examined = examine(self.evidence.as_ref(), &held, Care { deep, locks }, now).await?;
         self.message(&held, &examined, now)
     }
@@ -127,7 +136,7 @@ impl Auditor {
         })
     }
 
-    fn now(&self) -> Micros {
+    pub(super) fn now(&self) -> Micros {
         use crate::clock::{Clock, SystemClock};
         self.gateway.as_ref().map_or_else(|| SystemClock.now(), |gateway| gateway.clock.now())
     }

@@ -1,5 +1,6 @@
 //! gRPC: one file for each service. Converts, calls, and maps errors; decides nothing.
 
+pub mod archive_checks;
 pub mod auditor;
 pub mod authorize;
 mod chain;

@@ -11,7 +11,7 @@ use super::{
     archiver,
     pieces::{self, BUNDLE_LEN, Piece},
     reader::Archive,
-    store::Error as StoreError,
+    store::{Error as StoreError, Kept},
 };
 
 /// A piece that is not as it must be.
@@ -34,6 +34,23 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// SHA-256 of the pieces that are as they must be.
     pub sound: Vec<Digest>,
+    /// Bytes that were read.
+    pub read: u64,
+}
+
+/// How closely pieces are looked at, and what is done about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// All bytes are read; what is missing is written again, and locks are made to end at [`Against::until`] or later.
+    Mend,
+    /// Nothing is changed. A lock that ends more than `tolerance` microseconds before [`Against::until`] is a finding: who
+    /// makes locks longer comes by as often.
+    Look {
+        /// Whether bytes are read where the store's own checksum would do.
+        deep: bool,
+        /// See above.
+        tolerance: Micros,
+    },
 }
 
 /// Why pieces could not be looked at.
@@ -58,6 +75,8 @@ pub struct Against<'a> {
     pub log_key: &'a SigningKey,
     /// Until when every piece must be held, microseconds.
     pub until: Micros,
+    /// How closely.
+    pub care: Care,
 }
 
 /// How many bundles there are in an archive of so many entries; the last one need not be full.
@@ -66,8 +85,8 @@ pub const fn bundles(size: u64) -> u64 {
 }
 
 impl Against<'_> {
-    /// Looks at the pieces of a bundle, of an archive of so many entries. A piece that is missing is written again, and
-    /// is a finding all the same.
+    /// Looks at the pieces of a bundle, of an archive of so many entries. A piece that is missing is a finding also if it is
+    /// written again.
     ///
     /// # Errors
     /// [`Error`].
@@ -120,38 +139,93 @@ impl Against<'_> {
         let name = self.archive.name(piece);
         let expected = archiver::bytes(piece, self.ledger, self.log_key)?;
         let digest = sha256(&expected);
-        let found = self.archive.store.get(&name).await;
+        let found = match self.care {
+            Care::Mend => self.mended(&name, expected, checked).await?,
+            Care::Look { deep, tolerance } => self.seen(&name, &expected, deep, tolerance, checked).await?,
+        };
+        match found {
+            None => checked.sound.push(digest),
+            Some((problem, detail)) => {
+                let uri = self.archive.store.uri(&name);
+                checked.findings.push(Finding { sha256: digest, uri, problem, detail });
+            }
+        }
+        Ok(())
+    }
+
+    async fn mended(&self, name: &str, expected: Vec<u8>, checked: &mut Checked) -> Result<Wrong, Error> {
+        let store = &self.archive.store;
+        let found = store.get(name).await;
         let missing = found == Ok(None);
-        let problem = match problem(&expected, found)? {
-            None => match self.archive.store.hold(&name, self.until).await {
+        Ok(match problem(&expected, found, checked)? {
+            None => match store.hold(name, self.until).await {
                 Ok(_) => None,
                 Err(StoreError::Unlocked { why, .. }) => Some((EvidenceProblem::Unlocked, why)),
                 Err(error) => return Err(error.into()),
             },
+            Some((problem, detail)) if missing => Some(match store.put(name, expected).await {
+                Ok(()) => (problem, format!("{detail}; it is written again")),
+                Err(error) => (problem, format!("{detail}, and could not be written again: {error}")),
+            }),
             problem => problem,
-        };
-        let Some((problem, detail)) = problem else {
-            checked.sound.push(digest);
-            return Ok(());
-        };
-        let detail = match missing {
-            true => match self.archive.store.put(&name, expected).await {
-                Ok(()) => format!("{detail}; it is written again"),
-                Err(error) => format!("{detail}, and could not be written again: {error}"),
-            },
-            false => detail,
-        };
-        let uri = self.archive.store.uri(&name);
-        checked.findings.push(Finding { sha256: digest, uri, problem, detail });
-        Ok(())
+        })
     }
+
+    async fn seen(
+        &self,
+        name: &str,
+        expected: &[u8],
+        deep: bool,
+        tolerance: Micros,
+        checked: &mut Checked,
+    ) -> Result<Wrong, Error> {
+        let store = &self.archive.store;
+        let Some(kept) = store.stat(name).await? else { return Ok(problem(expected, Ok(None), checked)?) };
+        if let Some(problem) = described(expected, &kept) {
+            return Ok(Some(problem));
+        }
+        if deep || kept.sha256.is_none() {
+            let found = problem(expected, store.get(name).await, checked)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(match kept.lock {
+            Some(Err(why)) => Some((EvidenceProblem::Unlocked, why)),
+            Some(Ok(ends)) if ends.saturating_add(tolerance) < self.until => {
+                let (ends, until) = (ends / 1_000_000, self.until / 1_000_000);
+                let words = format!(
+                    "its lock ends at {ends}, it must hold until {until}, and nothing made it longer"
+                );
+                Some((EvidenceProblem::Retention, words))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// What is wrong with a piece, if anything is: what, and in words.
+type Wrong = Option<(EvidenceProblem, String)>;
+
+/// What the store's own words show to be wrong.
+fn described(expected: &[u8], kept: &Kept) -> Wrong {
+    if kept.length != expected.len() as u64 {
+        let lengths = format!("it has {} bytes, the ledger gives {}", kept.length, expected.len());
+        return Some((EvidenceProblem::Length, lengths));
+    }
+    let other = kept.sha256.filter(|found| *found != sha256(expected))?;
+    Some((EvidenceProblem::Digest, format!("its bytes have the SHA-256 {other}")))
 }
 
 /// What is wrong with the bytes that are there; an error if that is not known.
 fn problem(
     expected: &[u8],
     found: Result<Option<Vec<u8>>, StoreError>,
-) -> Result<Option<(EvidenceProblem, String)>, StoreError> {
+    checked: &mut Checked,
+) -> Result<Wrong, StoreError> {
+    if let Ok(Some(bytes)) = &found {
+        checked.read += bytes.len() as u64;
+    }
     Ok(match found {
         Ok(Some(found)) if found == expected => None,
         Ok(Some(found)) if found.len() != expected.len() => {
@@ -180,12 +254,20 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_piece_is_named_and_an_outage_is_no_finding() {
-        let of = |found| problem(b"right", found).map(|problem| problem.map(|(problem, _)| problem));
+        let of = |found| {
+            problem(b"right", found, &mut Checked::default())
+                .map(|problem| problem.map(|(problem, _)| problem))
+        };
         assert_eq!(of(Ok(Some(b"right".to_vec()))), Ok(None));
         assert_eq!(of(Ok(Some(b"wrong".to_vec()))), Ok(Some(EvidenceProblem::Digest)));
         assert_eq!(of(Ok(Some(b"righ".to_vec()))), Ok(Some(EvidenceProblem::Length)));
         assert_eq!(of(Ok(None)), Ok(Some(EvidenceProblem::Missing)));
         let away = StoreError::Unavailable("away".into());
         assert_eq!(of(Err(away.clone())), Err(away));
+        let kept = |length, sha256| described(b"right", &Kept { length, sha256, lock: None }).map(|it| it.0);
+        assert_eq!(kept(5, None), None);
+        assert_eq!(kept(5, Some(sha256(b"right"))), None);
+        assert_eq!(kept(5, Some(sha256(b"wrong"))), Some(EvidenceProblem::Digest));
+        assert_eq!(kept(4, None), Some(EvidenceProblem::Length));
     }
 }

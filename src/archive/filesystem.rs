@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     pieces::PIECE_LEN_MAX,
-    store::{Error, PieceStore},
+    store::{Error, Kept, PieceStore},
 };
 use crate::{durable, event::Micros};
 
@@ -61,13 +61,17 @@ impl PieceStore for Filesystem {
         tokio::task::block_in_place(|| self.read(name))
     }
 
-    /// A directory locks nothing.
-    async fn hold(&self, name: &str, _until: Micros) -> Result<bool, Error> {
+    async fn stat(&self, name: &str) -> Result<Option<Kept>, Error> {
         match fs::metadata(self.0.join(name)) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Ok(found) => Ok(Some(Kept { length: found.len(), sha256: None, lock: None })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unavailable(error)),
         }
+    }
+
+    /// A directory locks nothing.
+    async fn hold(&self, name: &str, _until: Micros) -> Result<bool, Error> {
+        Ok(self.stat(name).await?.is_some())
     }
 
     fn uri(&self, name: &str) -> String {

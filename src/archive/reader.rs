@@ -230,6 +230,20 @@ impl Archive {
         Ok(there * BUNDLE_LEN)
     }
 
+    /// Size of the newest checkpoint in the last bundle of a ledger of so many entries; without one, where that bundle begins.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest_inside(&self, size: u64) -> Result<u64, StoreError> {
+        let from = size.saturating_sub(1) / BUNDLE_LEN * BUNDLE_LEN;
+        for size in (from + 1..=size).rev() {
+            if self.store.stat(&self.name(Piece::Checkpoint { size })).await?.is_some() {
+                return Ok(size);
+            }
+        }
+        Ok(from)
+    }
+
     /// Compares what is archived with a ledger: the archive must not hold more, nor something else. The size from which
     /// on this ledger is not archived.
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     pieces::PIECE_LEN_MAX,
-    store::{Error, PieceStore},
+    store::{Error, Kept, PieceStore},
 };
 use crate::{
     clock::Clock,
@@ -85,6 +85,16 @@ impl PieceStore for S3 {
             Some(version) => self.bytes(name, &version).await,
             None => Ok(None),
         }
+    }
+
+    async fn stat(&self, name: &str) -> Result<Option<Kept>, Error> {
+        let version = self.first(name).await?;
+        let now = self.clock.now();
+        Ok(version.map(|version| Kept {
+            length: version.length,
+            sha256: version.sha256(),
+            lock: Some(version.locked_until(now)),
+        }))
     }
 
     async fn hold(&self, name: &str, until: Micros) -> Result<bool, Error> {

@@ -1,6 +1,6 @@
 //! Where pieces of the archive are kept: write-once, by name.
 
-use crate::event::Micros;
+use crate::event::{Digest, Micros};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,17 @@ pub enum Error {
     Unavailable(String),
 }
 
+/// What a store says of what it keeps, without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Bytes.
+    pub length: u64,
+    /// SHA-256 of the whole, where the store keeps one.
+    pub sha256: Option<Digest>,
+    /// Until when it is locked, microseconds, or what is wrong with its lock, in words; `None` where the store locks nothing.
+    pub lock: Option<Result<Micros, String>>,
+}
+
 /// Pieces by name. Names are relative paths of ASCII letters, digits, `-`, `.` and `/`. Shared by all nodes.
 ///
 /// - **Write-once**: what is kept under a name is never replaced. `put` of the same bytes again is fine, of others is
@@ -45,6 +56,8 @@ pub trait PieceStore: Send + Sync {
     async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error>;
     /// What is kept under a name, the earliest where there are several versions.
     async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+    /// What the store says of what is kept under a name, the earliest where there are several versions. Changes nothing.
+    async fn stat(&self, name: &str) -> Result<Option<Kept>, Error>;
     /// Holds what is kept under a name at least until a time, where the store locks anything. Whether it is there.
     async fn hold(&self, name: &str, until: Micros) -> Result<bool, Error>;
     /// Where a name is, as a URI.

@@ -1,4 +1,5 @@
-//! `evidence check`: is all evidence there, unchanged and locked, and which promotions rely on what is not.
+//! `evidence check`: is all evidence there, unchanged and locked, and which promotions rely on what is not; and is the
+//! ledger's archive.
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +14,14 @@ use serde::{Deserialize, Serialize};
 use tokio_stream::StreamExt;
 use tonic::Code;
 
-use crate::event::{
-    Digest,
-    proto::{
-        CheckEvidenceRequest, CheckEvidenceResponse, EvidenceFinding, GetStatusRequest, ListRelianceResponse,
-        SlotRole,
+use crate::{
+    archive::pieces::BUNDLE_LEN,
+    event::{
+        Digest,
+        proto::{
+            CheckArchiveRequest, CheckArchiveResponse, CheckEvidenceRequest, CheckEvidenceResponse,
+            EvidenceFinding, GetStatusRequest, ListRelianceResponse, SlotRole,
+        },
     },
 };
 
@@ -34,7 +38,8 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Between two writes of the file that `--resume` names.
 const KEEP_AFTER: Duration = Duration::from_secs(1);
 
-/// Look at all evidence: is it there, with its length and digest, locked as it was, for long enough?
+/// Look at all evidence and at the ledger's archive: is it there, with its length and digest, locked as it was, for long
+/// enough?
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     /// Also read all bytes and hash them; without it the store's own checksum is asked for where it keeps one
@@ -63,6 +68,16 @@ struct Report {
     findings: Vec<Finding>,
     /// What relies on any of it, by entry.
     promotions: BTreeMap<u64, Promotion>,
+    archive: ArchiveLook,
+}
+
+/// How far a check of the archive got.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct ArchiveLook {
+    /// Bundles of 256 entries that were looked at, the first ones.
+    bundles: u64,
+    /// Entries that are archived.
+    size: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,8 +88,21 @@ struct Finding {
     /// In words.
     problem: String,
     detail: String,
-    /// Entries of the promotions that rely on it.
+    /// Entries of the promotions that rely on it; none rely on a piece of the archive.
     promotions: Vec<u64>,
+}
+
+impl Finding {
+    fn of(found: &EvidenceFinding, promotions: Vec<u64>) -> Self {
+        Self {
+            sha256: hex::encode(&found.sha256),
+            uri: found.uri.clone(),
+            version_id: found.version_id.clone(),
+            problem: problem(found.problem).to_owned(),
+            detail: found.detail.clone(),
+            promotions,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +141,7 @@ impl Report {
             bytes_read: 0,
             findings: Vec::new(),
             promotions: BTreeMap::new(),
+            archive: ArchiveLook::default(),
         }
     }
 
@@ -122,24 +151,28 @@ impl Report {
         self.bytes_read += looked.bytes_read;
         let promotions: Vec<_> = looked.promotions.iter().map(|relying| relying.seq).collect();
         self.promotions.extend(looked.promotions.iter().map(|relying| (relying.seq, Promotion::of(relying))));
-        let finding = |found: &EvidenceFinding| Finding {
-            sha256: hex::encode(&found.sha256),
-            uri: found.uri.clone(),
-            version_id: found.version_id.clone(),
-            problem: problem(found.problem).to_owned(),
-            detail: found.detail.clone(),
-            promotions: promotions.clone(),
-        };
-        self.findings.extend(looked.findings.iter().map(finding));
+        self.findings.extend(looked.findings.iter().map(|found| Finding::of(found, promotions.clone())));
+    }
+
+    fn add_bundle(&mut self, looked: &CheckArchiveResponse) {
+        // What is said about the end of the archive is said anew after an interruption.
+        self.archive.bundles = (looked.bundle + 1).min(looked.archived_size.div_ceil(BUNDLE_LEN));
+        self.archive.size = looked.archived_size;
+        self.bytes_read += looked.bytes_read;
+        self.findings.extend(looked.findings.iter().map(|found| Finding::of(found, Vec::new())));
     }
 
     fn print(&self) {
         let read = if self.bytes_read > 0 {
-            format!(", {} bytes of it read and hashed", self.bytes_read)
+            format!("; {} bytes of it were read", self.bytes_read)
         } else {
             String::new()
         };
-        say!("Looked at {} pieces of evidence{read}.", self.looked_at);
+        let ArchiveLook { bundles, size } = self.archive;
+        say!(
+            "Looked at {} pieces of evidence, and {bundles} bundles of the archive of {size} entries{read}.",
+            self.looked_at
+        );
         for found in &self.findings {
             say!("  {} {} {}", coloured("31", "bad"), found.sha256, found.problem);
             say!("      where      {} {}", found.uri, found.version_id);
@@ -176,7 +209,9 @@ pub async fn run(args: CheckArgs, format: Format) -> Result {
         None => None,
     }
     .unwrap_or_else(|| Report::new(ledger_id, args.deep));
-    let ended = walk(&source, &mut report, args.resume.as_deref()).await;
+    let file = args.resume.as_deref();
+    let mut walk = Walk { source: &source, report: &mut report, file, bar: None, kept: Instant::now() };
+    let ended = walk.run().await;
     if let Some(path) = &args.resume {
         report.complete = ended.is_ok();
         keep(path, &report)?;
@@ -197,53 +232,87 @@ fn broken_off(failure: Failure, report: &Report, file: Option<&Path>) -> Failure
     };
     let found = report.findings.len();
     let message = format!(
-        "{}; {} pieces were looked at, with {found} findings; {on}",
-        failure.message, report.looked_at
+        "{}; {} pieces were looked at and {} bundles of the archive, with {found} findings; {on}",
+        failure.message, report.looked_at, report.archive.bundles
     );
     Failure { message, ..failure }
 }
 
-/// Asks until everything was looked at. A call that broke off goes on where it was.
-async fn walk(source: &Source, report: &mut Report, file: Option<&Path>) -> Result<()> {
-    let mut bar: Option<ProgressBar> = None;
-    let mut failed = 0;
-    loop {
-        let before = report.looked_at;
-        let Err(status) = one_call(source, report, file, &mut bar).await else { break };
-        failed = if report.looked_at > before { 1 } else { failed + 1 };
-        let again =
-            matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Aborted);
-        if !again || failed >= ATTEMPTS {
-            return Err(status.into());
-        }
-        tokio::time::sleep(RETRY_WAIT).await;
-    }
-    bar.iter().for_each(ProgressBar::finish_and_clear);
-    Ok(())
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Evidence,
+    Archive,
 }
 
-async fn one_call(
-    source: &Source,
-    report: &mut Report,
-    file: Option<&Path>,
-    bar: &mut Option<ProgressBar>,
-) -> std::result::Result<(), tonic::Status> {
-    let after = Digest::from_hex(&report.after).map(|after| after.0.to_vec()).unwrap_or_default();
-    let mut stream = source.check_evidence(CheckEvidenceRequest { deep: report.deep, after }).await?;
-    let mut written = Instant::now();
-    while let Some(message) = stream.next().await {
-        let looked = message?;
-        report.add(&looked);
-        let bar = bar.get_or_insert_with(|| progress::shown(report.looked_at + looked.left, "evidence"));
-        bar.set_position(report.looked_at);
-        if let Some(file) = file
-            && written.elapsed() >= KEEP_AFTER
-        {
-            keep(file, report).map_err(|failure| tonic::Status::internal(failure.message))?;
-            written = Instant::now();
+/// A check under way.
+struct Walk<'a> {
+    source: &'a Source,
+    report: &'a mut Report,
+    file: Option<&'a Path>,
+    bar: Option<ProgressBar>,
+    kept: Instant,
+}
+
+impl Walk<'_> {
+    /// Asks until everything was looked at. A call that broke off goes on where it was.
+    async fn run(&mut self) -> Result<()> {
+        for part in [Part::Evidence, Part::Archive] {
+            let mut failed = 0;
+            loop {
+                let before = (self.report.looked_at, self.report.archive.bundles);
+                let Err(status) = self.one_call(part).await else { break };
+                let looked = (self.report.looked_at, self.report.archive.bundles) != before;
+                failed = if looked { 1 } else { failed + 1 };
+                let again = matches!(
+                    status.code(),
+                    Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Aborted
+                );
+                if !again || failed >= ATTEMPTS {
+                    return Err(status.into());
+                }
+                tokio::time::sleep(RETRY_WAIT).await;
+            }
+            self.bar.take().iter().for_each(ProgressBar::finish_and_clear);
         }
+        Ok(())
     }
-    Ok(())
+
+    async fn one_call(&mut self, part: Part) -> std::result::Result<(), tonic::Status> {
+        let deep = self.report.deep;
+        match part {
+            Part::Evidence => {
+                let after = Digest::from_hex(&self.report.after).map(|after| after.0.to_vec());
+                let request = CheckEvidenceRequest { deep, after: after.unwrap_or_default() };
+                let mut stream = self.source.check_evidence(request).await?;
+                while let Some(message) = stream.next().await {
+                    let looked = message?;
+                    self.report.add(&looked);
+                    self.looked(self.report.looked_at, looked.left, "evidence")?;
+                }
+            }
+            Part::Archive => {
+                let request = CheckArchiveRequest { deep, from_bundle: self.report.archive.bundles };
+                let mut stream = self.source.check_archive(request).await?;
+                while let Some(message) = stream.next().await {
+                    let looked = message?;
+                    self.report.add_bundle(&looked);
+                    self.looked(self.report.archive.bundles, looked.left, "bundles of the archive")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn looked(&mut self, done: u64, left: u64, what: &'static str) -> std::result::Result<(), tonic::Status> {
+        self.bar.get_or_insert_with(|| progress::shown(done + left, what)).set_position(done);
+        if let Some(file) = self.file
+            && self.kept.elapsed() >= KEEP_AFTER
+        {
+            keep(file, self.report).map_err(|failure| tonic::Status::internal(failure.message))?;
+            self.kept = Instant::now();
+        }
+        Ok(())
+    }
 }
 
 /// What an interrupted check left; `None` where there is nothing to go on from.
@@ -295,6 +364,13 @@ mod tests {
         assert_eq!(kept(&path, "aa", true).expect("an answer"), Some(report.clone()));
         assert!(kept(&path, "aa", false).is_err(), "another depth");
         assert!(kept(&path, "bb", true).is_err(), "another ledger");
+        let bundle =
+            CheckArchiveResponse { bundle: 1, archived_size: 300, bytes_read: 5, ..Default::default() };
+        report.add_bundle(&bundle);
+        assert_eq!((report.archive.bundles, report.archive.size, report.bytes_read), (2, 300, 12));
+        let end = CheckArchiveResponse { bundle: 2, findings: vec![EvidenceFinding::default()], ..bundle };
+        report.add_bundle(&end);
+        assert_eq!((report.archive.bundles, report.findings.len()), (2, 1), "about the end, not a bundle");
         keep(&path, &Report { complete: true, ..report }).expect("a file");
         assert_eq!(kept(&path, "aa", true).expect("an answer"), None);
         fs::write(&path, "{}").expect("a file");

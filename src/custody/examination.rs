@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    archive,
     event::{
         Digest, Micros,
         proto::{EvidenceFinding, EvidenceProblem},
@@ -73,6 +74,19 @@ impl Found {
             day: day(now),
             follows: None,
         }
+    }
+}
+
+/// A finding about the archive as an entry states it.
+pub fn of_archive(finding: &archive::check::Finding, now: Micros) -> EvidenceFinding {
+    EvidenceFinding {
+        sha256: finding.sha256.0.to_vec(),
+        uri: finding.uri.clone(),
+        version_id: String::new(),
+        problem: finding.problem.into(),
+        detail: bounded(&format!("a piece of the ledger's archive: {}", finding.detail)),
+        day: day(now),
+        follows: None,
     }
 }
 

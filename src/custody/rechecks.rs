@@ -28,8 +28,8 @@ use crate::{
 };
 
 use super::{
-    examination::{Care, Locks, examine},
-    probing::{DAY, bounded, day},
+    examination::{Care, Locks, examine, of_archive},
+    probing::{DAY, day},
     reached::{Pace, Progress},
     round::Round,
 };
@@ -290,20 +290,12 @@ impl Walk {
             ledger: &self.parts.gateway.ledger,
             log_key: &self.parts.log_key,
             until: now.saturating_add(u64::from(self.parts.pace.retain_days) * DAY),
+            care: check::Care::Mend,
         };
         let mut checked = against.bundle(bundle, size).await.map_err(words)?;
         let missing = checked.findings.iter().any(|finding| finding.problem == EvidenceProblem::Missing);
         for finding in &checked.findings {
-            let event = EvidenceFinding {
-                sha256: finding.sha256.0.to_vec(),
-                uri: finding.uri.clone(),
-                version_id: String::new(),
-                problem: finding.problem.into(),
-                detail: bounded(&format!("a piece of the ledger's archive: {}", finding.detail)),
-                day: day(now),
-                follows: None,
-            };
-            self.found(event, false).await?;
+            self.found(of_archive(finding, now), false).await?;
         }
         if missing {
             checked = against.bundle(bundle, size).await.map_err(words)?;

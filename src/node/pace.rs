@@ -1,8 +1,15 @@
 //! The configuration's times in the shape in which those who keep them take them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::{archive::archiver::Timing, config, custody::reached::Pace};
+use ed25519_dalek::SigningKey;
+
+use crate::{
+    api::archive_checks::Archived,
+    archive::{archiver::Timing, reader::Archive},
+    config,
+    custody::reached::Pace,
+};
 
 /// When entries are archived.
 pub(super) fn timing(config: &config::ArchiveConfig) -> Timing {
@@ -21,4 +28,13 @@ pub(super) fn pace(config: &config::EvidenceConfig) -> Pace {
         deep: config.checks.deep,
         retain_days: config.retain_days,
     }
+}
+
+/// What an auditor's look at the archive needs.
+pub(super) fn archived_by(
+    config: &config::ArchiveConfig,
+    archive: Archive,
+    log_key: Arc<SigningKey>,
+) -> Archived {
+    Archived { archive, log_key, late_after: config.alert_seconds.saturating_mul(1_000_000) }
 }

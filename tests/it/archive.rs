@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// A ledger whose evidence, and with it its archive, is outside of the node's directory.
-struct Archived {
-    dir: Directory,
-    outside: tempfile::TempDir,
+pub struct Archived {
+    pub dir: Directory,
+    pub outside: tempfile::TempDir,
     log: LogUnderTest,
 }
 
@@ -37,7 +37,7 @@ impl Archived {
     }
 
     /// With these seconds until an alert and until a refusal.
-    fn init_with(log: LogUnderTest, alert: u32, refuse: u32) -> Self {
+    pub fn init_with(log: LogUnderTest, alert: u32, refuse: u32) -> Self {
         let dir = Directory::init(&log);
         let outside = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("promotion-ledger.toml");
@@ -51,11 +51,11 @@ impl Archived {
         Self { dir, outside, log }
     }
 
-    fn serve(&self) -> Node {
+    pub fn serve(&self) -> Node {
         Node::serve(&self.dir.path())
     }
 
-    fn ledger_id(&self) -> String {
+    pub fn ledger_id(&self) -> String {
         let config = fs::read_to_string(self.dir.path().join("promotion-ledger.toml")).expect("a file");
         let line = config.lines().find(|line| line.starts_with("ledger_id")).expect("a ledger_id");
         line.split('"').nth(1).expect("quotes").to_owned()
@@ -201,7 +201,7 @@ async fn a_ledger_is_made_again_after_topic_and_directories_were_deleted() {
 /// One way to damage an archive: what is done to the pieces below `archive/<ledger_id>`, and what must be named.
 type Damage = (&'static str, fn(&Path), &'static str);
 
-fn rewrite(path: PathBuf, change: impl FnOnce(&mut Vec<u8>)) {
+pub fn rewrite(path: PathBuf, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(&path).expect("a piece");
     change(&mut bytes);
     // Pieces are read-only: whoever damages one takes it away first.

@@ -10,6 +10,8 @@ use allocation_counter::measure;
 
 use targets::{TARGETS, Target};
 
+use crate::random::Random;
+
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 
@@ -19,28 +21,6 @@ const MEMORY_BASE: u64 = 8 << 20;
 const MEMORY_PER_BYTE: u64 = 400;
 /// Longest input that a mutation makes.
 const LEN_MAX: usize = 1 << 20;
-
-/// splitmix64: the same numbers for the same seed on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-
-    fn range(&mut self, len: usize) -> std::ops::Range<usize> {
-        let from = self.below(len + 1);
-        from..from + self.below((len - from).min(64) + 1)
-    }
-}
 
 /// Bytes that decoders treat specially: lengths, ends, signs, quotes, numbers at their limits.
 const SPECIAL: &[&[u8]] = &[
@@ -66,16 +46,16 @@ const SPECIAL: &[&[u8]] = &[
 ];
 
 fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = seeds[random.below(seeds.len())].clone();
-    for _ in 0..=random.below(4) {
+    let mut bytes = seeds[random.index(seeds.len())].clone();
+    for _ in 0..=random.index(4) {
         let at = random.range(bytes.len());
-        match random.below(7) {
+        match random.index(7) {
             0 if !bytes.is_empty() => {
-                let at = random.below(bytes.len());
-                bytes[at] ^= 1 << random.below(8);
+                let at = random.index(bytes.len());
+                bytes[at] ^= 1 << random.index(8);
             }
             1 if !bytes.is_empty() => {
-                let at = random.below(bytes.len());
+                let at = random.index(bytes.len());
                 bytes[at] = random.next() as u8;
             }
             2 => bytes.truncate(at.start),
@@ -85,11 +65,11 @@ fn mutated(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
                 bytes.splice(at.start..at.start, again);
             }
             5 => {
-                let special = SPECIAL[random.below(SPECIAL.len())];
+                let special = SPECIAL[random.index(SPECIAL.len())];
                 bytes.splice(at, special.iter().copied());
             }
             _ => {
-                let other = &seeds[random.below(seeds.len())];
+                let other = &seeds[random.index(seeds.len())];
                 let part = random.range(other.len());
                 bytes.splice(at, other[part].iter().copied());
             }

@@ -69,7 +69,7 @@ async fn alerts(client: &Client, wanted: bool, name: &str) -> bool {
 }
 
 /// `evidence check`: exit code and JSON.
-fn check(args: &[&str]) -> (i32, Value) {
+pub fn check(args: &[&str]) -> (i32, Value) {
     let output = run(&[&["evidence", "check", "--format", "json"], args].concat());
     let printed = if output.stdout.is_empty() { &output.stderr } else { &output.stdout };
     let text = String::from_utf8_lossy(printed).into_owned();
@@ -184,7 +184,8 @@ async fn a_finding_that_returns_on_the_day_of_its_end_is_another_entry() {
     assert!(String::from_utf8_lossy(&shown.stdout).contains(&words), "{shown:?}");
     // One entry each, however often it was looked at; more only if the day changed meanwhile.
     let all = findings(&client).await;
-    let days = 1 + all.iter().map(|it| it.day).max().unwrap_or(0) - all.iter().map(|it| it.day).min().unwrap_or(0);
+    let days =
+        1 + all.iter().map(|it| it.day).max().unwrap_or(0) - all.iter().map(|it| it.day).min().unwrap_or(0);
     assert!(all.len() >= 6 && (days > 1 || all.len() == 6), "{all:?}");
     client.check().await;
     node.stop();

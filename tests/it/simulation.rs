@@ -24,7 +24,7 @@ use promotion_ledger::{
     },
 };
 
-use crate::{review_samples::*, samples::*};
+use crate::{random::Random, review_samples::*, samples::*};
 
 const RUNS: u64 = 300;
 const NODES: usize = 3;
@@ -34,27 +34,6 @@ const BATCH_LEN_MAX: u64 = 9;
 /// the upgrade, not what it brings.
 const OLD: u16 = 1;
 const NEW: u16 = 2;
-
-/// splitmix64: the same numbers for the same seed on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 /// What a node has on disk.
 #[derive(Clone, Default)]

@@ -54,6 +54,7 @@ const USES: &[(&str, &[&str])] = &[
         &[
             "admission",
             "alert",
+            "archive",
             "clock",
             "config",
             "custody",

@@ -6,7 +6,7 @@ use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutCo
 use aws_sdk_s3::{
     Client,
     config::SharedCredentialsProvider,
-    operation::head_object::HeadObjectOutput,
+    operation::{head_object::HeadObjectOutput, put_object::builders::PutObjectFluentBuilder},
     primitives::{ByteStream, DateTime, DateTimeFormat},
     types::{ChecksumMode, ObjectLockMode, ObjectLockRetention, ObjectLockRetentionMode, ObjectVersion},
 };
@@ -66,9 +66,14 @@ impl Version {
         }
     }
 
+    /// SHA-256 of the whole object, where the bucket keeps one.
+    pub fn sha256(&self) -> Option<Digest> {
+        Digest::from_slice(&BASE64_STANDARD.decode(self.checksum.as_ref()?).ok()?)
+    }
+
     /// Whether the bucket's own checksum of the whole object says that it has a digest.
     pub fn has(&self, sha256: &Digest) -> bool {
-        self.checksum.as_deref() == Some(BASE64_STANDARD.encode(sha256.0).as_str())
+        self.sha256() == Some(*sha256)
     }
 
     /// End of its COMPLIANCE lock, which must not be over.
@@ -124,6 +129,12 @@ impl Bucket {
         format!("s3://{}/{}", self.settings.bucket, self.key(name))
     }
 
+    /// A put that succeeds only where nothing has this name, and only with these bytes.
+    pub(super) fn new_object(&self, name: &str, bytes: Vec<u8>, sha256: &Digest) -> PutObjectFluentBuilder {
+        let put = self.client.put_object().bucket(&self.settings.bucket).key(self.key(name));
+        put.if_none_match("*").checksum_sha256(BASE64_STANDARD.encode(sha256.0)).body(ByteStream::from(bytes))
+    }
+
     /// Puts bytes under a lock, unless the name is taken. Whether they were put.
     ///
     /// # Errors
@@ -136,15 +147,9 @@ impl Bucket {
         until: Micros,
     ) -> Result<bool, Refusal> {
         let put = self
-            .client
-            .put_object()
-            .bucket(&self.settings.bucket)
-            .key(self.key(name))
-            .if_none_match("*")
-            .checksum_sha256(BASE64_STANDARD.encode(sha256.0))
+            .new_object(name, bytes, sha256)
             .object_lock_mode(ObjectLockMode::Compliance)
-            .object_lock_retain_until_date(date(until))
-            .body(ByteStream::from(bytes));
+            .object_lock_retain_until_date(date(until));
         match put.send().await.map_err(Refusal::from) {
             Ok(_) => Ok(true),
             Err(refusal) if refusal.is_there_already() => Ok(false),

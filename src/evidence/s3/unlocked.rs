@@ -1,8 +1,5 @@
 //! Objects that must be destroyable, in a bucket without Object Lock: the opposite of evidence.
 
-use aws_sdk_s3::primitives::ByteStream;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-
 use super::{answer::Refusal, bucket::Bucket};
 use crate::event::digest::sha256;
 
@@ -15,14 +12,7 @@ impl Bucket {
     /// # Errors
     /// [`Refusal`].
     pub async fn put_unlocked(&self, name: &str, bytes: &[u8]) -> Result<bool, Refusal> {
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.settings.bucket)
-            .key(self.key(name))
-            .if_none_match("*")
-            .checksum_sha256(BASE64_STANDARD.encode(sha256(bytes).0))
-            .body(ByteStream::from(bytes.to_vec()));
+        let put = self.new_object(name, bytes.to_vec(), &sha256(bytes));
         match put.send().await.map_err(Refusal::from) {
             Ok(_) => Ok(true),
             // versitygw 1.8.0 says so for ever of a name whose versions were all destroyed: nothing was kept then.
