@@ -1,5 +1,5 @@
 //! One file of several GiB on its real path: streamed over gRPC, its node killed in the middle, gone on with, put into the
-//! bucket in parts, read back whole for a promotion. By hand only; the command and its figures are in `benches/README.md`.
+//! bucket in parts, read back whole for a promotion. By hand only; the command is in `benches/README.md`.
 
 use std::time::{Duration, Instant};
 
