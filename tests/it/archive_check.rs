@@ -86,7 +86,7 @@ async fn a_check_finds_what_is_wrong_with_the_archive_and_mends_nothing() {
 /// Entries that nobody archived, and an archive that has more than the ledger, are findings as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_finds_an_archive_that_ends_elsewhere_than_the_ledger() {
-    let ledger = Archived::init_with(LogUnderTest::Embedded, 1, 600);
+    let ledger = Archived::init_with(LogUnderTest::Embedded, 2, 600);
     let node = ledger.serve();
     let client = node.client().await;
     client.upload_all().await;
@@ -115,7 +115,7 @@ async fn a_check_finds_an_archive_that_ends_elsewhere_than_the_ledger() {
         let _ = fs::remove_file(checkpoints.join(format!("{at:03}")));
     }
     // What waits for the archive no longer than `archive.alert_seconds` is none.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
     let (code, report) = check(&["--dir", &path]);
     let newest = format!("checkpoint/{longer:03}");
     assert_eq!((code, found(&report)), (1, pairs(&[("is not in the store any more", &newest)])), "{report}");
