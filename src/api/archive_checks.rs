@@ -19,7 +19,7 @@ use crate::{
     event::{
         Micros,
         digest::sha256,
-        proto::{CheckArchiveRequest, CheckArchiveResponse, EvidenceProblem},
+        proto::{ArchiveStatus, CheckArchiveRequest, CheckArchiveResponse, EvidenceProblem},
     },
     proof::checkpoint::LogKey,
 };
@@ -42,6 +42,13 @@ pub struct Archived {
 type Message = Result<CheckArchiveResponse, Status>;
 
 impl Auditor {
+    /// For `GetStatus`.
+    pub(super) fn archive_status(&self) -> Option<ArchiveStatus> {
+        let reached = self.gateway.as_ref()?.archive.reached();
+        let waiting_since = reached.waiting_since.unwrap_or(0);
+        Some(ArchiveStatus { size: reached.size, waiting_since, trouble: reached.trouble })
+    }
+
     /// Looks at all bundles from one on, and sends a message for each.
     pub(super) async fn check_bundles(self, asked: CheckArchiveRequest, sender: Sender<Message>) {
         if let Err(status) = self.bundles(&asked, &sender).await {

@@ -11,7 +11,7 @@ use crate::{
     event::{
         canonical,
         proto::{
-            Alert, ArchiveStatus, AsOfRequest, AsOfResponse, CheckArchiveRequest, CheckArchiveResponse,
+            Alert, AsOfRequest, AsOfResponse, CheckArchiveRequest, CheckArchiveResponse,
             CheckEvidenceRequest, CheckEvidenceResponse, Entry, GetCheckpointRequest, GetCheckpointResponse,
             GetEntryRequest, GetEntryResponse, GetReceiptRequest, GetReceiptResponse, GetStatusRequest,
             GetStatusResponse, GetTimestampsRequest, GetTimestampsResponse, ListCheckpointsRequest,
@@ -384,14 +384,7 @@ impl AuditorService for Auditor {
             routing_findings: self.audit.as_ref().map_or(0, |audit| audit.found.findings.load(Relaxed)),
             registries: self.registries.iter().map(|it| super::registry::status(it)).collect(),
             alerts: self.alerts.open().into_iter().map(alert).collect(),
-            archive: self.gateway.as_ref().map(|gateway| {
-                let reached = gateway.archive.reached();
-                ArchiveStatus {
-                    size: reached.size,
-                    waiting_since: reached.waiting_since.unwrap_or(0),
-                    trouble: reached.trouble,
-                }
-            }),
+            archive: self.archive_status(),
             evidence_checks: self.checks.status(),
             policy: state.policy.as_ref().map(|policy| PolicyInForce {
                 seq: policy.seq,
