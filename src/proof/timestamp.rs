@@ -220,8 +220,8 @@ fn generalized(text: &[u8]) -> Option<Micros> {
     let number = |from: usize, to: usize| whole.get(from..to)?.parse::<i16>().ok();
     let small = |from: usize| number(from, from + 2).and_then(|n| i8::try_from(n).ok());
     let date = jiff::civil::Date::new(number(0, 4)?, small(4)?, small(6)?).ok()?;
-    let time = date.at(small(8)?, small(10)?, small(12)?.min(59), 0);
-    let seconds = time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+    let time = jiff::civil::Time::new(small(8)?, small(10)?, small(12)?.min(59), 0).ok()?;
+    let seconds = date.to_datetime(time).to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
     // Later than it says would be wrong, earlier would be too: digits behind the sixth are dropped.
     let micros = format!("{fraction:0<6}").get(..6)?.parse::<u64>().ok()?;
     u64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(micros)
@@ -328,6 +328,8 @@ mod tests {
         assert_eq!(generalized(b"20231114221320.1234567Z"), Some(second + 123_456));
         for bad in [
             "20231114221320",
+            "20231114251320Z",
+            "20231114226020Z",
             "2023111422132Z",
             "20231314221320Z",
             "20231114221320,5Z",
