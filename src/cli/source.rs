@@ -238,6 +238,20 @@ impl Source {
         })
     }
 
+    /// The archive, looked at.
+    ///
+    /// # Errors
+    /// Of the call.
+    pub async fn check_archive(
+        &self,
+        request: CheckArchiveRequest,
+    ) -> std::result::Result<Messages<CheckArchiveResponse>, Status> {
+        Ok(match self {
+            Self::Node(client) => Box::pin(client.clone().check_archive(request).await?.into_inner()),
+            Self::Dir(auditor) => auditor.check_archive(Request::new(request)).await?.into_inner(),
+        })
+    }
+
     /// Promotions that rely on evidence.
     ///
     /// # Errors
