@@ -6,11 +6,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    admission::{
-        acts::Asked,
-        gateway::Gateway,
-        reviews::{decide::DecisionDraft, standing::Known},
-    },
+    admission::{acts::Asked, gateway::Gateway, reviews::decide::DecisionDraft},
     event::{
         Digest, Seq,
         proto::{
@@ -40,8 +36,9 @@ pub struct Reviewer {
 type Chunks = Pin<Box<dyn Stream<Item = Result<ReadArtefactResponse, Status>> + Send>>;
 
 impl Reviewer {
-    fn message(&self, known: Known) -> Result<Review, Status> {
-        let blocked = self.gateway.obstacle(&known)?.map(|it| it.words()).unwrap_or_default();
+    async fn message(&self, seq: Seq) -> Result<Review, Status> {
+        let known = self.gateway.shown_review(seq).await?;
+        let blocked = self.gateway.shown_obstacle(&known).await?.map(|it| it.words()).unwrap_or_default();
         let (state, ended_by) = match known.state.status {
             ReviewStatus::Open => (ReviewState::Open, None),
             ReviewStatus::Quorum(_) => (ReviewState::Approved, None),
@@ -87,7 +84,7 @@ impl ReviewService for Reviewer {
         request: Request<GetReviewRequest>,
     ) -> Result<Response<GetReviewResponse>, Status> {
         let GetReviewRequest { review_seq, open_session } = request.into_inner();
-        let review = self.message(self.gateway.review(review_seq)?)?;
+        let review = self.message(review_seq).await?;
         let session = match open_session {
             true => self
                 .gateway
@@ -110,8 +107,10 @@ impl ReviewService for Reviewer {
         let ListReviewsRequest { pending, limit } = request.into_inner();
         let limit = if limit == 0 { LIST_DEFAULT } else { limit.min(LIST_MAX) };
         let mut reviews = Vec::new();
-        for seq in self.gateway.review_seqs(pending)?.into_iter().rev().take(limit as usize) {
-            reviews.push(self.message(self.gateway.review(seq)?)?);
+        let seqs = self.gateway.review_seqs(pending)?;
+        let size = self.gateway.ledger.head().state.size();
+        for seq in seqs.into_iter().rev().filter(|seq| *seq < size).take(limit as usize) {
+            reviews.push(self.message(seq).await?);
         }
         Ok(Response::new(ListReviewsResponse { reviews }))
     }

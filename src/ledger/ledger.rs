@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use ed25519_dalek::SigningKey;
@@ -98,6 +99,13 @@ impl Ledger {
         self.head.subscribe()
     }
 
+    /// Waits until an entry is synced; `false` if that did not happen within some time.
+    ///
+    /// Rows of the state are written some milliseconds before their entries are synced: who shows them waits here first.
+    pub async fn is_synced(&self, seq: Seq, within: Duration) -> bool {
+        includes(self.heads(), seq, within).await
+    }
+
     /// The newest checkpoint that enough witnesses cosigned; changes with every one.
     pub fn witnessed(&self) -> watch::Receiver<Option<Arc<Witnessed>>> {
         self.witnessed.subscribe()
@@ -177,6 +185,12 @@ impl Ledger {
     }
 }
 
+/// Whether a head includes an entry, now or within some time.
+async fn includes(mut heads: watch::Receiver<Arc<Head>>, seq: Seq, within: Duration) -> bool {
+    let reached = tokio::time::timeout(within, heads.wait_for(|head| head.state.size() > seq)).await;
+    matches!(reached, Ok(Ok(_)))
+}
+
 /// The last published checkpoints, beside the database: after a crash the database must not be behind them.
 ///
 /// Two slots are written in turn and in place, so that one is whole whatever happens to the other. Not synced:
@@ -232,5 +246,45 @@ impl CheckpointFile {
             }
         }
         Ok(largest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(size: u64) -> Arc<Head> {
+        let mut state = State {
+            rules: 1,
+            ledger_id: Digest::ZERO,
+            origin: "ledger.example".into(),
+            time_zone: "UTC".into(),
+            log_key: [0; 32],
+            link: Digest::ZERO,
+            recorded_at: 0,
+            date: 0,
+            admin_seq: 0,
+            admin_keys: Default::default(),
+            admin_quorum: 1,
+            keys: Default::default(),
+            policy: None,
+            issuers: Default::default(),
+            gate_modes: Default::default(),
+            holds: Default::default(),
+            clock_resets: Vec::new(),
+            frontier: Default::default(),
+        };
+        (0..size).for_each(|_| state.frontier.push(Digest::ZERO, |_, _, _| {}));
+        Arc::new(Head { state, checkpoint: String::new() })
+    }
+
+    #[tokio::test]
+    async fn what_names_an_entry_waits_for_its_sync_and_not_for_ever() {
+        let (heads, seen) = watch::channel(head(7));
+        assert!(includes(seen.clone(), 6, Duration::ZERO).await, "it is there");
+        assert!(!includes(seen.clone(), 7, Duration::from_millis(20)).await, "the next one is not");
+        let waits = tokio::spawn(includes(seen, 7, Duration::from_secs(60)));
+        heads.send_replace(head(8));
+        assert!(waits.await.expect("an answer"));
     }
 }

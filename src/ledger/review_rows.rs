@@ -127,6 +127,15 @@ impl ReviewState {
         matches!(self.status, ReviewStatus::Open)
     }
 
+    /// The newest entry that this state names; `None`: nothing happened since it was sealed.
+    pub fn newest(&self) -> Option<Seq> {
+        let status = match self.status {
+            ReviewStatus::Open => None,
+            ReviewStatus::Quorum(seq) | ReviewStatus::Promoted(seq) | ReviewStatus::Ended(seq) => Some(seq),
+        };
+        self.approvals.iter().map(|approval| approval.seq).chain(status).max()
+    }
+
     /// Whether it is not over: open, or approved and not promoted yet.
     pub const fn is_pending(&self) -> bool {
         matches!(self.status, ReviewStatus::Open | ReviewStatus::Quorum(_))

@@ -144,26 +144,15 @@ async fn another_model_in_the_slot_does_what_the_policy_says_and_nobody_approves
 async fn another_policy_closes_open_reviews_and_time_does() {
     let bank = Bank::open().await;
     bank.activate(1, "hold");
-    let review = bank.seal(bank.first(0).await).await;
-    let mut ada = Browser::of("ada");
-    let sign = frozen(&mut ada, &bank.address(review)).await.link("Log in again and sign");
-    bank.activate(2, "hold");
-    assert_eq!(bank.closed(review).await, CloseReason::Policy);
-    ada.open(&sign).await.says(409, "it ended with entry");
-
     // Its time ends between the form and the login: at that second, although it is closed a while later only.
     let mut draft = bank.first(1).await;
     let request = draft.approval_request.as_mut().expect("a request");
-    request.due_at = SystemClock.now() + 4_000_000;
-    let review = bank.seal(draft).await;
-    let mut ada = Browser::of("ada");
-    let sign = frozen(&mut ada, &bank.address(review)).await.link("Log in again and sign");
-    while SystemClock.now() < bank.review(review).await.sealed.expect("sealed").expires_at {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    ada.open(&sign).await.says(409, "its time is over; ask for a new review");
-    ada.open(&bank.address(review)).await.says(200, "its time is over");
-    assert!(bank.review(review).await.approvals.is_empty());
+    request.due_at = SystemClock.now() + 25_000_000;
+    let timed = bank.seal(draft).await;
+    let expires_at = bank.review(timed).await.sealed.expect("sealed").expires_at;
+    let mut slow = Browser::of("ada");
+    let too_late = frozen(&mut slow, &bank.address(timed)).await.link("Log in again and sign");
+
     // A quorum of two distinct people: the same one twice is one.
     let review = bank.seal(bank.first(2).await).await;
     let mut ada = Browser::of("ada");
@@ -184,6 +173,20 @@ async fn another_policy_closes_open_reviews_and_time_does() {
     let mut ben = Browser::of("ben");
     let last = frozen(&mut ben, &bank.address(review)).await.link("Log in again and sign");
     ben.open(&last).await.says(200, "promoted");
+
+    while SystemClock.now() <= expires_at {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    slow.open(&too_late).await.says(409, "its time is over; ask for a new review");
+    slow.open(&bank.address(timed)).await.says(200, "its time is over");
+    assert!(bank.review(timed).await.approvals.is_empty());
+
+    let review = bank.seal(bank.first(0).await).await;
+    let mut ada = Browser::of("ada");
+    let sign = frozen(&mut ada, &bank.address(review)).await.link("Log in again and sign");
+    bank.activate(2, "hold");
+    assert_eq!(bank.closed(review).await, CloseReason::Policy);
+    ada.open(&sign).await.says(409, "it ended with entry");
     bank.client.check().await;
     bank.node.stop();
 }

@@ -7,4 +7,5 @@ pub mod finish;
 mod offered;
 pub mod seal;
 pub mod sessions;
+mod shown;
 pub mod standing;

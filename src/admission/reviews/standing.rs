@@ -44,6 +44,14 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// The entry that changed something, if one did.
+    pub const fn entry(&self) -> Option<Seq> {
+        match self {
+            Self::Over(_) | Self::Expired => None,
+            Self::Superseded(seq) | Self::Held(seq) | Self::Policy(seq) => Some(*seq),
+        }
+    }
+
     /// In words.
     pub fn words(&self) -> String {
         match self {

@@ -83,6 +83,10 @@ async fn list(State(node): State<Arc<Node>>) -> Response {
         Ok(found) => found,
         Err(error) => return failed(error.into()),
     };
+    let newest = found.iter().filter_map(|review| review.state.newest()).max();
+    if let Err(error) = node.gateway.until_synced(newest).await {
+        return failed(error.into());
+    }
     let now = node.gateway.clock.now();
     let mut waiting: Vec<_> = found.iter().map(|review| waiting(review, now)).collect();
     waiting.sort_by_key(|review| (review.due_at == 0, review.due_at));
@@ -122,6 +126,7 @@ async fn one(
 ) -> Response {
     let made = async {
         let review = find(&node, seq)?;
+        node.gateway.until_synced(review.state.newest()).await?;
         let all = sealed::evidence(&review.sealed);
         let references: Vec<_> = all.iter().map(|(name, reference)| (name.clone(), reference)).collect();
         let checked = evidence::check(node.evidence.as_ref(), &references).await;

@@ -46,7 +46,7 @@ pub async fn freeze(
     headers: HeaderMap,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let (visitor, known) = match desk.reader(&headers, seq) {
+    let (visitor, known) = match desk.reader(&headers, seq).await {
         Ok(found) => found,
         Err(instead) => return *instead,
     };
@@ -118,7 +118,7 @@ pub async fn sign(
     Path((seq, token, nonce)): Path<(Seq, String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let visitor = match desk.reader_at(&headers, seq, &token) {
+    let visitor = match desk.reader_at(&headers, seq, &token).await {
         Ok((visitor, _)) => visitor,
         Err(instead) => return *instead,
     };
@@ -150,7 +150,7 @@ pub async fn decided(
     Path((seq, entry)): Path<(Seq, Seq)>,
     headers: HeaderMap,
 ) -> Response {
-    let (visitor, known) = match desk.reader(&headers, seq) {
+    let (visitor, known) = match desk.reader(&headers, seq).await {
         Ok(found) => found,
         Err(instead) => return *instead,
     };
@@ -159,7 +159,7 @@ pub async fn decided(
         Err(status) => return desk.refused(&status),
     };
     let (words, origin) = (words_of(&known), desk.origin());
-    let (lacking, blocked) = (desk.node.gateway.lacks(&known), blocked(&desk, &known));
+    let (lacking, blocked) = (desk.node.gateway.lacks(&known), blocked(&desk, &known).await);
     let recorded = Recorded {
         about: about(&words),
         seq: entry,

@@ -153,11 +153,11 @@ impl Desk {
     }
 
     /// A review, and its reader, who may open it; otherwise what to answer.
-    pub fn reader(&self, headers: &HeaderMap, seq: Seq) -> Result<(Arc<Visitor>, Known), Instead> {
+    pub async fn reader(&self, headers: &HeaderMap, seq: Seq) -> Result<(Arc<Visitor>, Known), Instead> {
         let Some(visitor) = self.visitor(headers) else {
             return Err(Box::new(self.login_page("Log in to open this review", &format!("reviews/{seq}"))));
         };
-        let known = self.node.gateway.review(seq);
+        let known = self.node.gateway.shown_review(seq).await;
         let known = known.map_err(|error| Box::new(self.refused(&Status::from(error))))?;
         if self.may_open(&visitor.principal, &known) {
             return Ok((visitor, known));
@@ -180,13 +180,13 @@ impl Desk {
     }
 
     /// The same below a visitor's own address; another visitor's token leads to one's own.
-    pub fn reader_at(
+    pub async fn reader_at(
         &self,
         headers: &HeaderMap,
         seq: Seq,
         token: &str,
     ) -> Result<(Arc<Visitor>, Known), Instead> {
-        let (visitor, known) = self.reader(headers, seq)?;
+        let (visitor, known) = self.reader(headers, seq).await?;
         if visitor.token == token {
             Ok((visitor, known))
         } else {

@@ -35,6 +35,10 @@ pub async fn list(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Response
         Ok(found) => found,
         Err(error) => return desk.refused(&Status::from(error)),
     };
+    let newest = found.iter().filter_map(|review| review.state.newest()).max();
+    if let Err(error) = desk.node.gateway.until_synced(newest).await {
+        return desk.refused(&Status::from(error));
+    }
     let subject = desk.subject(&visitor.principal);
     let now = desk.now();
     let mut own: Vec<_> = found.iter().filter_map(|review| line(review, &visitor, subject, now)).collect();

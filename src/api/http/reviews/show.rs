@@ -42,13 +42,13 @@ pub async fn slashed(Path(seq): Path<Seq>) -> Redirect {
 
 /// `/reviews/<seq>/`: to the page, or where the review stands.
 pub async fn review(State(desk): State<Arc<Desk>>, Path(seq): Path<Seq>, headers: HeaderMap) -> Response {
-    let (visitor, known) = match desk.reader(&headers, seq) {
+    let (visitor, known) = match desk.reader(&headers, seq).await {
         Ok(found) => found,
         Err(instead) => return *instead,
     };
     let page = format!("in/{}/", visitor.token);
     let own = decided_by(&desk, &known, &visitor.principal);
-    let obstacle = match desk.node.gateway.obstacle(&known) {
+    let obstacle = match desk.node.gateway.shown_obstacle(&known).await {
         Ok(obstacle) => obstacle,
         Err(error) => return desk.refused(&Status::from(error)),
     };
@@ -80,8 +80,8 @@ pub fn standing<'a>(known: &Known, lacking: &'a [String], blocked: Option<&'a st
 }
 
 /// The same as words that stand in the way.
-pub fn blocked(desk: &Desk, known: &Known) -> Option<String> {
-    desk.node.gateway.obstacle(known).ok().flatten().as_ref().map(Obstacle::words)
+pub async fn blocked(desk: &Desk, known: &Known) -> Option<String> {
+    desk.node.gateway.shown_obstacle(known).await.ok().flatten().as_ref().map(Obstacle::words)
 }
 
 /// The sealed page, byte for byte.
@@ -90,7 +90,7 @@ pub async fn page(
     Path((seq, token)): Path<(Seq, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let (visitor, known) = match desk.reader_at(&headers, seq, &token) {
+    let (visitor, known) = match desk.reader_at(&headers, seq, &token).await {
         Ok(found) => found,
         Err(instead) => return *instead,
     };
@@ -113,7 +113,7 @@ pub async fn reopen(
     Path((seq, token)): Path<(Seq, String)>,
     headers: HeaderMap,
 ) -> Response {
-    match desk.reader_at(&headers, seq, &token) {
+    match desk.reader_at(&headers, seq, &token).await {
         Ok(_) => see(&format!("/reviews/{seq}/in/{token}/")),
         Err(instead) => *instead,
     }
@@ -125,7 +125,7 @@ pub async fn people(
     Path((seq, token)): Path<(Seq, String)>,
     headers: HeaderMap,
 ) -> Response {
-    match desk.reader_at(&headers, seq, &token) {
+    match desk.reader_at(&headers, seq, &token).await {
         Ok((visitor, _)) => sheet_of(&desk.node, &visitor.caller(), seq).await,
         Err(instead) => *instead,
     }
@@ -137,7 +137,7 @@ pub async fn artefact(
     Path((seq, token, file)): Path<(Seq, String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let (visitor, known) = match desk.reader_at(&headers, seq, &token) {
+    let (visitor, known) = match desk.reader_at(&headers, seq, &token).await {
         Ok(found) => found,
         Err(instead) => return *instead,
     };
