@@ -109,6 +109,10 @@ enum Command {
     Token(token::Args),
     /// Materiality routing: check, test, explain, replay and activate a policy
     Policy(policy::Args),
+    /// Let somebody else decide in reviews for you, for a while
+    Delegate(review::delegate::Args),
+    /// Close a condition that an approval set, with what shows that it is met
+    CloseCondition(review::condition::Args),
     /// The gate in front of production: check, fetch, status lists, coverage, Kubernetes
     Gate(gate::Args),
     /// Models from before the ledger: import an inventory as undocumented
@@ -204,6 +208,8 @@ pub fn run() -> ExitCode {
             Command::Proof(args) => proof::run(args, format).await,
             Command::Audit(args) => audit::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
+            Command::Delegate(args) => review::delegate::run(args, format).await,
+            Command::CloseCondition(args) => review::condition::run(args, format).await,
         }
     });
     drop(runtime);

@@ -74,7 +74,7 @@ impl Idp {
     /// What a node's configuration says of it.
     pub fn config(&self) -> String {
         format!(
-            "\n[[logins]]\nissuer = \"{0}\"\nclient_id = \"{CLIENT}\"\nalgorithms = [\"EdDSA\"]\n[[identity.issuers]]\nurl = \"{0}\"\naudience = \"{API_AUDIENCE}\"\nalgorithms = [\"EdDSA\"]\nroles = {{ emitter = [\"group:role:emitter\"], auditor = [\"group:role:auditor\"] }}\n",
+            "\n[[logins]]\nissuer = \"{0}\"\nclient_id = \"{CLIENT}\"\nalgorithms = [\"EdDSA\"]\n[[identity.issuers]]\nurl = \"{0}\"\naudience = \"{API_AUDIENCE}\"\nalgorithms = [\"EdDSA\"]\nroles = {{ emitter = [\"group:role:emitter\"], auditor = [\"group:role:auditor\"], approver = [\"group:role:approver\"] }}\n",
             self.0.url
         )
     }
@@ -84,6 +84,13 @@ impl Idp {
         let config = IssuerConfig { issuer: self.0.url.clone(), people: Vec::new() };
         let issuer = Development::new(&config, &self.0.key).expect("an issuer");
         Client::of(node, issuer, somebody(subject)).await
+    }
+
+    /// An access token of one of its people, with every role that it gives.
+    pub fn access_token(&self, subject: &str) -> String {
+        let config = IssuerConfig { issuer: self.0.url.clone(), people: Vec::new() };
+        let issuer = Development::new(&config, &self.0.key).expect("an issuer");
+        issuer.access_token(&somebody(subject), SystemClock.now(), 600).expect("a token")
     }
 
     /// The groups of somebody from now on; who is not named is in `model-risk`.

@@ -7,7 +7,7 @@ use std::{
     process::{Output, Stdio},
 };
 
-use promotion_ledger::event::digest::sha256;
+use promotion_ledger::event::{canonical, digest::sha256, proto::body::Event, review as decisions};
 use serde_json::Value;
 
 use crate::{
@@ -206,6 +206,82 @@ async fn a_workflow_tool_takes_two_calls_and_reviews_end_with_their_exit_codes()
     exit(&withdraw("u-9"), 1);
     exit(&withdraw("u-1001"), 0);
     assert_eq!(exit(&command(&bank, &["review", "show", &second]), 0)["state"], "ended");
+    bank.client.check().await;
+    bank.node.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delegate_approves_for_somebody_and_only_another_one_than_its_owner_closes_the_condition() {
+    let bank = Bank::open().await;
+    let file = file(&bank, "eu-west").display().to_string();
+    let idp = bank.idp.url().to_owned();
+    let review = exit(&command(&bank, &["review", "seal", "-f", &file]), 0)["seq"].to_string();
+    let shown = exit(&command(&bank, &["review", "show", &review]), 0);
+    let answers = answers(&bank, &shown);
+    let act = |who: &str, args: &[&str]| {
+        let token = bank.dir.path().join(format!("{who}.jwt"));
+        fs::write(&token, bank.idp.access_token(who)).expect("written");
+        command(&bank, &[args, &["--token-file", &token.display().to_string()]].concat())
+    };
+    let delegate = |to: &str, request: &str| {
+        let (of, from) = ("--delegate-subject", "2026-01-01");
+        let args =
+            ["delegate", "--delegate-issuer", &idp, of, "ben", "--group", "model-risk", "--from", from];
+        act("ada", &[&args[..], &["--to", to, "--reason", "On leave.", "--request-id", request]].concat())
+    };
+    let over = exit(&delegate("2026-01-31", "over"), 2);
+    assert!(over["error"].as_str().is_some_and(|why| why.contains("over already")), "{over}");
+    let delegated = exit(&delegate("2099-01-06", "leave"), 0);
+    assert_eq!(exit(&delegate("2099-01-06", "leave"), 0)["seq"], delegated["seq"], "the same again");
+    let delegation = delegated["seq"].to_string();
+
+    // Somebody else than the delegate does not decide under it; the delegate does, for the one who delegated.
+    let dir = bank.dir.path().join("screen").display().to_string();
+    let condition = "title=Calibration by age band;owner=carl;due=2099-01-31;evidence=calibration";
+    let approve = ["approve", "--issuer", &idp, "--review", &review, "--answers", &answers, "--screen", &dir];
+    let approve = [&approve[..], &["--delegation", &delegation, "--condition", condition]].concat();
+    let stranger = exit(&decided_in_browser(&bank, "eve", &approve).await, 1);
+    assert!(stranger["error"].as_str().is_some_and(|why| why.contains("is for somebody else")), "{stranger}");
+    let approved = exit(&decided_in_browser(&bank, "ben", &approve).await, 0)["seq"].clone();
+    let entries = bank.client.entries().await;
+    let at = usize::try_from(approved.as_u64().expect("a number")).expect("small");
+    let Some(Event::Approved(decision)) =
+        canonical::decode(&entries[at].record).expect("a record").body.event
+    else {
+        panic!("entry {at} is no approval")
+    };
+    let statement = decisions::statement(&decision).expect("a statement");
+    assert_eq!(statement.delegation_seq, delegated["seq"].as_u64());
+
+    // It is closed by somebody else than its owner, once.
+    let met = bank.dir.path().join("calibration.json");
+    fs::write(&met, br#"{"age_band": {"18-25": 0.02}}"#).expect("written");
+    let met = met.display().to_string();
+    let approved = approved.to_string();
+    let close = |who: &str, further: &[&str]| {
+        let args =
+            ["close-condition", &approved, "c1", "--media-type", "application/json", "--reason", "Done."];
+        act(who, &[&args[..], further].concat())
+    };
+    let own = exit(&close("carl", &["--file", &met]), 1);
+    assert!(own["error"].as_str().is_some_and(|why| why.contains("owner of this condition")), "{own}");
+    let wrong = exit(&close("ben", &["--sha256", "5f3a"]), 2);
+    assert!(wrong["error"].as_str().is_some_and(|why| why.contains("--sha256")), "{wrong}");
+    let digest = sha256(&fs::read(&met).expect("bytes")).to_string();
+    let closed = exit(&close("ben", &["--sha256", &digest, "--request-id", "c"]), 0);
+    assert_eq!(exit(&close("ben", &["--sha256", &digest, "--request-id", "c"]), 0)["seq"], closed["seq"]);
+    let again = exit(&close("ben", &["--file", &met]), 1);
+    assert!(again["error"].as_str().is_some_and(|why| why.contains("is not open")), "{again}");
+    assert_eq!(
+        exit(&command(&bank, &["show", &closed["seq"].to_string()]), 0)["header"]["kind"],
+        "condition_closed"
+    );
+    for name in ["delegate", "close-condition"] {
+        let help = run(&[name, "--help"]);
+        assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"), "{help:?}");
+        let completions = run(&["completions", "bash"]);
+        assert!(String::from_utf8_lossy(&completions.stdout).contains(name), "{name}");
+    }
     bank.client.check().await;
     bank.node.stop();
 }

@@ -17,7 +17,10 @@ use crate::{
         },
     },
     identity::{logins::Asked, principal::Principal},
-    ledger::{decide::expected_key, review_rows, review_rows::ReviewStatus},
+    ledger::{
+        decide::expected_key,
+        review_rows::{self, DelegationState, ReviewStatus},
+    },
     review::screen::WORDS,
 };
 
@@ -201,7 +204,7 @@ impl Gateway {
             }
             let known = self.review(frozen.review)?;
             self.decidable(&known)?;
-            may_decide(&known, &decider, self.delegator(&statement)?)?;
+            may_decide(&known, &decider, self.delegation(&statement)?.as_ref())?;
             body.sealed = self.seal(sealed_claims(&frozen, principal, token))?;
             match self.submit(&body, content, &model).await {
                 Ok(Some(receipt)) => return self.after_decision(&known, receipt).await,
@@ -229,11 +232,11 @@ impl Gateway {
         Ok(Decided { receipt, quorum, promotion })
     }
 
-    fn delegator(&self, statement: &DecisionStatement) -> Result<Option<Digest>, Error> {
+    fn delegation(&self, statement: &DecisionStatement) -> Result<Option<DelegationState>, Error> {
         let Some(seq) = statement.delegation_seq else { return Ok(None) };
         let delegation = review_rows::delegation(&self.ledger.store, seq)?;
         let delegation = delegation.ok_or_else(|| refused("delegation_seq", "is no delegation"))?;
-        Ok(Some(delegation.delegator))
+        Ok(Some(delegation))
     }
 
     /// Who decides, as the entry says it.
@@ -282,7 +285,8 @@ impl Gateway {
 }
 
 /// What the writer would refuse, in words.
-fn may_decide(known: &Known, decider: &Approval, delegator: Option<Digest>) -> Result<(), Error> {
+fn may_decide(known: &Known, decider: &Approval, delegation: Option<&DelegationState>) -> Result<(), Error> {
+    let delegator = delegation.map(|delegation| delegation.delegator);
     let id = decider
         .approver
         .as_ref()
@@ -306,7 +310,21 @@ fn may_decide(known: &Known, decider: &Approval, delegator: Option<Digest>) -> R
             format!("is in none of the groups that must decide: {}", groups.join(", ")),
         ));
     }
-    Ok(())
+    let Some(delegation) = delegation else { return Ok(()) };
+    let during = delegation.from_at..delegation.until;
+    let checks = [
+        (delegation.delegate == id, "is for somebody else than the one who logged in".to_owned()),
+        (during.contains(&decider.decided_at), "is not in force now".to_owned()),
+        (
+            decider.matched_groups.contains(&delegation.group),
+            format!(
+                "is for the group {}, which the delegate is not in or which does not decide here",
+                delegation.group
+            ),
+        ),
+    ];
+    let wrong = checks.into_iter().find(|(holds, _)| !holds);
+    wrong.map_or(Ok(()), |(_, words)| Err(refused("delegation_seq", words)))
 }
 
 /// A second, other decision of the same person is a conflict of keys: say it in words.

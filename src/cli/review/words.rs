@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::output::{self, say},
-    event::proto::{Artefact, Promoted, Review, ReviewSealed, ReviewState},
+    event::proto::{Artefact, OpenCondition, Promoted, Review, ReviewSealed, ReviewState},
     page::{promotion::title, words},
 };
 
@@ -54,6 +54,13 @@ pub fn json(review: &Review) -> Value {
             "media_type": artefact.media_type, "required": artefact.required,
         })
     };
+    let condition = |open: &OpenCondition| {
+        let condition = open.condition.clone().unwrap_or_default();
+        json!({
+            "approved_seq": open.approved_seq, "id": condition.id, "title": condition.title,
+            "due_at": output::utc(condition.due_at), "evidence_kind": condition.evidence_kind, "slice": condition.slice,
+        })
+    };
     json!({
         "review": review.seq, "state": state(review), "blocked": review.blocked, "lacking": review.lacking,
         "approvals": review.approvals, "ended_by": review.ended_by, "sealed_at": output::utc(review.sealed_at),
@@ -65,6 +72,7 @@ pub fn json(review: &Review) -> Value {
         "required": sealed.required.iter().map(|it| json!({"group": it.group, "count": it.count})).collect::<Vec<_>>(),
         "questions": questions.iter().map(|it| json!({"id": it.id, "text": it.text, "required": it.required})).collect::<Vec<_>>(),
         "documents": sealed.artefacts.iter().map(document).collect::<Vec<_>>(),
+        "open_conditions": sealed.conditions.iter().map(condition).collect::<Vec<_>>(),
         "words": sealed.words,
         "expires_at": (sealed.expires_at > 0).then(|| output::utc(sealed.expires_at)),
     })
@@ -112,8 +120,10 @@ pub fn print(review: &Review) {
     for lacking in &review.lacking {
         say!("  still needed     {lacking}");
     }
-    for condition in sealed.conditions.iter().filter_map(|open| open.condition.as_ref()) {
-        say!("  open condition   {}, due {}", condition.title, output::utc(condition.due_at));
+    for open in &sealed.conditions {
+        let condition = open.condition.clone().unwrap_or_default();
+        let (title, due) = (&condition.title, output::utc(condition.due_at));
+        say!("  open condition   {title}, due {due} ({} of entry {})", condition.id, open.approved_seq);
     }
     for artefact in &sealed.artefacts {
         let must = if artefact.required { "must be opened" } else { "" };
