@@ -131,7 +131,7 @@ async fn promotion_out(
     let origin = source.get_status(Default::default()).await?.origin;
     let title = promotion::title(promoted);
     let page = promotion::page(
-        Shell { title: &title, origin: &origin, home: None, mark: None },
+        Shell { title: &title, origin: &origin, home: None, mark: None, leave: None },
         &Promotion {
             header,
             date: answer.date,

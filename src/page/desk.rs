@@ -61,6 +61,33 @@ pub fn login(shell: Shell<'_>, what: &str, issuers: &[(String, String)]) -> Vec<
     document(shell, &content)
 }
 
+/// The page that ends a session; `who` is logged in, and `form` says where the form goes, with the token that it carries.
+pub fn leave(shell: Shell<'_>, who: &str, form: (&str, &str)) -> Vec<u8> {
+    let content = html! {
+        p.kind { "Logout" }
+        h1 { "Log out" }
+        section aria-labelledby="leave-heading" {
+            h2 id="leave-heading" { "You are " (visible(who)) }
+            p { "This browser's session ends here. What was served in it counts no longer: to decide, open the review again. The session at your identity provider goes on; end it there." }
+            form method="post" action=(form.0) accept-charset="utf-8" {
+                input type="hidden" name="token" value=(form.1);
+                div.actions { button type="submit" { "Log out" } }
+            }
+        }
+    };
+    document(shell, &content)
+}
+
+/// The page after a session ended, or where there was none.
+pub fn left(shell: Shell<'_>) -> Vec<u8> {
+    let content = html! {
+        p.kind { "Logout" }
+        h1 { "You are logged out" }
+        (links(&[("/inbox", "Log in again")]))
+    };
+    document(shell, &content)
+}
+
 /// A frozen decision that waits for its login.
 pub struct Frozen<'a> {
     /// Of which review.
@@ -149,6 +176,8 @@ pub struct Recorded<'a> {
     pub decider: &'a Approval,
     /// What was written, where the reader wrote it.
     pub answers: Option<&'a DecisionAnswers>,
+    /// A question in words, by its id.
+    pub question: &'a dyn Fn(&str) -> String,
     /// Where the review stands now.
     pub standing: Standing<'a>,
     /// The log key, with which the receipt verifies.
@@ -207,7 +236,7 @@ pub fn recorded(shell: Shell<'_>, entry: &Recorded<'_>) -> Vec<u8> {
                 ("Words", html! { (visible(&entry.statement.words)) }),
             ]))
             @if let Some(answers) = entry.answers {
-                @for answer in &answers.answers { p { b { (visible(&answer.path)) } } div.prose { (visible(&answer.text)) } }
+                @for answer in &answers.answers { p { b { (visible(&(entry.question)(&answer.path))) } } div.prose { (visible(&answer.text)) } }
                 @if !answers.reason.is_empty() { p { b { "Reason" } } div.prose { (visible(&answers.reason)) } }
             }
         }

@@ -22,6 +22,7 @@ pub fn choose(origin: &str, people: &[Choice<'_>], hidden: &[(&str, &str)]) -> V
         title: "Development login",
         origin,
         home: None,
+        leave: None,
         mark: Some("Development issuer: nobody is asked to prove anything here. Never for real decisions."),
     };
     let content = html! {

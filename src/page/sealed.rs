@@ -132,7 +132,8 @@ fn decision(number: i32) -> Markup {
     }
 }
 
-fn question(sealed: &ReviewSealed, id: &str) -> String {
+/// A question of the form in words; its id where the form has none such.
+pub fn question(sealed: &ReviewSealed, id: &str) -> String {
     let form = sealed.package.as_ref().and_then(|package| package.approval_request.as_ref()?.form.as_ref());
     let found = form.iter().flat_map(|form| &form.questions).find(|question| question.id == id);
     found.map_or_else(|| id.to_owned(), |question| question.text.clone())

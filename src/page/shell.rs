@@ -21,6 +21,8 @@ pub struct Shell<'a> {
     pub home: Option<&'a str>,
     /// What everybody must know before they read on, for instance that this is a development ledger.
     pub mark: Option<&'a str>,
+    /// Address of the page that ends a session; none where nobody is logged in.
+    pub leave: Option<&'a str>,
 }
 
 /// The whole document.
@@ -47,6 +49,7 @@ pub fn document(shell: Shell<'_>, content: &Markup) -> Vec<u8> {
                             None => span.where { (visible(shell.origin)) },
                         }
                         span { "promotion-ledger" }
+                        @if let Some(leave) = shell.leave { a href=(leave) { "Log out" } }
                     }
                     @if let Some(mark) = shell.mark { p.mark { span.wrap { (visible(mark)) } } }
                 }

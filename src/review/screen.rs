@@ -32,7 +32,10 @@ pub const SHEET_PATH: &str = "people";
 /// The page, UTF-8 HTML without scripts. The same package gives the same bytes.
 pub fn render(package: &Package) -> Vec<u8> {
     let title = title(&package.promoted);
-    document(Shell { title: &title, origin: &package.ledger, home: None, mark: None }, &content(package))
+    document(
+        Shell { title: &title, origin: &package.ledger, home: None, mark: None, leave: None },
+        &content(package),
+    )
 }
 
 fn content(package: &Package) -> Markup {

@@ -199,6 +199,12 @@ async fn a_person_logs_in_reads_posts_and_signs_and_however_often_there_is_one_e
     assert!(receipt.header("content-disposition").starts_with("attachment; filename=\"entry-"));
     let file = bank.dir.path().join("own.tlog-proof");
     fs::write(&file, &receipt.bytes).expect("written");
+    // In the words of the form, as they were asked.
+    let form = sealed.package.clone().and_then(|package| package.approval_request?.form).expect("a form");
+    for question in &form.questions {
+        recorded.says(200, &format!("<b>{}</b>", question.text));
+        assert!(!recorded.text().contains(&format!("<b>{}</b>", question.id)), "{}", question.id);
+    }
     let asked = bank.idp.asked().last().cloned().expect("a login");
     assert_eq!((asked["prompt"].as_str(), asked["max_age"].as_str()), ("login", "0"));
     assert!(signing.ends_with(&asked["nonce"]));
@@ -367,6 +373,115 @@ async fn what_other_pages_and_other_people_try_is_refused() {
         assert_eq!(page.header("x-frame-options"), "DENY");
     }
     assert_eq!(decisions(&bank.client.entries().await), []);
+    bank.node.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_logs_out_is_nobody_afterwards_and_nobody_else_logs_one_out() {
+    let bank = Bank::open().await;
+    let review = bank.seal(bank.draft(0)).await;
+    let (address, logout) = (bank.address(review), format!("{}/logout", bank.node.http));
+    let mut ada = Browser::of("ada");
+    let sign = frozen(&mut ada, &address).await;
+    let signing = sign.link("Log in again and sign");
+    let page = ada.open(&sign.link("Log out")).await;
+    page.says(200, "Name of ada");
+    check_accessible(&page.text());
+    assert_eq!((page.url.as_str(), page.header("referrer-policy").as_str()), (&*logout, "same-origin"));
+    let token = page.text().split("name=\"token\" value=\"").nth(1).expect("a token")[..64].to_owned();
+
+    // Not by a link, not from another page, not with another session's token.
+    let host = bank.node.http.trim_start_matches("http://").to_owned();
+    let own = [("origin", bank.node.http.as_str())];
+    let form = format!("token={token}");
+    ada.ask(Method::POST, &logout, &[("origin", "https://evil.example")], &form)
+        .await
+        .says(403, "was not sent");
+    ada.ask(Method::POST, &logout, &own, "token=").await.says(403, "of another login");
+    let mut ben = Browser::of("ben");
+    opened(&mut ben, &address).await;
+    ben.ask(Method::POST, &logout, &own, &form).await.says(403, "of another login");
+    ada.open(&logout).await.says(200, "Name of ada");
+
+    let stolen = ada.cookies.clone();
+    let to_issuer = ada.ask(Method::GET, &signing, &[], "").await.header("location");
+    let left = ada.post(&page, "logout", &[("token", &token)]).await;
+    left.says(200, "You are logged out");
+    let cleared: Vec<_> =
+        left.headers.get_all("set-cookie").iter().filter_map(|it| it.to_str().ok()).collect();
+    let gone = |name: &str| cleared.iter().any(|it| it.starts_with(name) && it.contains("Max-Age=0"));
+    assert!(gone("promotion-ledger-session=;") && gone("promotion-ledger-login=;"), "{cleared:?}");
+    assert_eq!(ada.cookies[&host]["promotion-ledger-session"], "");
+    ada.open(&address).await.says(403, "Who are you?");
+    // A copy of the cookie is worth nothing any more, nor is a login that it had started.
+    ada.cookies = stolen;
+    for url in [&address, &sign.url, &signing, &format!("{}/inbox", bank.node.http)] {
+        ada.open(url).await.says(403, "Who are you?");
+    }
+    ada.open(&to_issuer).await.says(403, "in a session that is over");
+    ada.open(&logout).await.says(200, "You are logged out");
+    ben.open(&logout).await.says(200, "Name of ben");
+    assert_eq!(decisions(&bank.client.entries().await), []);
+    bank.node.stop();
+}
+
+/// Where the store keeps some bytes.
+fn stored(bank: &Bank, sha256: &[u8]) -> std::path::PathBuf {
+    let name = hex::encode(sha256);
+    let (shard, rest) = name.split_at(2);
+    bank.dir.path().join("evidence/sha256").join(shard).join(rest)
+}
+
+/// Whoever can write to the store's disk.
+fn tamper(path: &std::path::Path, bytes: &[u8]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a mode");
+    fs::write(path, bytes).expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_since_it_was_sealed_is_not_shown_and_the_page_says_so() {
+    let bank = Bank::open().await;
+    let review = bank.seal(bank.draft(0)).await;
+    let address = bank.address(review);
+    let sealed = bank.review(review).await.sealed.expect("what was sealed");
+    let screen = sealed.screen.expect("a page").sha256;
+    let document = sealed.artefacts.iter().find(|it| it.required).expect("a document");
+    let mut ada = Browser::of("ada");
+    let page = opened(&mut ada, &address).await;
+    let text = page.text();
+    let name = hex::encode(&document.sha256);
+    let file = text.split("href=\"artefacts/").skip(1).find(|rest| rest.starts_with(&name));
+    let file = file.and_then(|rest| rest.split('"').next()).expect("a link");
+    let document_url = page.at(&format!("artefacts/{file}"));
+
+    let path = stored(&bank, &document.sha256);
+    let honest = fs::read(&path).expect("bytes");
+    tamper(&path, &honest.iter().rev().copied().collect::<Vec<_>>());
+    let refused = ada.open(&document_url).await;
+    refused.says(500, "This document cannot be shown").says(500, "not the ones that the ledger names");
+    check_accessible(&refused.text());
+    // The page shows documents in frames: the refusal is read there too, and frames of others stay forbidden.
+    let policy = refused.header("content-security-policy");
+    assert!(policy.contains("frame-ancestors 'self'") && policy.contains("sandbox"), "{policy}");
+    tamper(&path, &honest);
+    assert_eq!(ada.open(&document_url).await.bytes, honest);
+    fs::remove_file(&path).expect("removed");
+    ada.open(&document_url).await.says(404, "This document cannot be shown");
+    fs::write(&path, &honest).expect("written");
+
+    let path = stored(&bank, &screen);
+    let rosy = String::from_utf8_lossy(&page.bytes).replace("Approve", "Agree");
+    tamper(&path, rosy.as_bytes());
+    let mut ben = Browser::of("ben");
+    let refused = opened_anyway(&mut ben, &address).await;
+    refused.says(500, "The page of this review cannot be shown").says(500, "nobody can approve by it");
+    check_accessible(&refused.text());
+    assert!(!refused.text().contains("Your decision"), "{}", refused.text());
+    // Nothing that was not shown counts as served.
+    let own = [("origin", bank.node.http.as_str())];
+    let form = "decision=approve&agree=yes";
+    ben.ask(Method::POST, &refused.at("decide"), &own, form).await.says(422, "was not served in full");
     bank.node.stop();
 }
 

@@ -70,6 +70,11 @@ impl ReviewSessions {
         sessions.get(id).is_some_and(|session| session.since.saturating_add(SESSION_LIFE) > now)
     }
 
+    /// Forgets a session and what was served in it.
+    pub fn close(&self, id: &str) {
+        self.sessions.lock().expect("no code panics while holding this lock").remove(id);
+    }
+
     /// Notes that bytes were served to their end.
     pub fn note(&self, id: &str, review: Seq, sha256: Digest, now: Micros) {
         let mut sessions = self.sessions.lock().expect("no code panics while holding this lock");

@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use crate::{
@@ -100,10 +101,21 @@ pub async fn of_promotion(
     }
 }
 
-/// The bytes of a reference, checked before the first of them leaves; very long ones as a file, unread.
+/// The bytes of a reference, checked before the first of them leaves; very long ones as a file, checked while they leave.
 pub async fn serve(store: &Arc<dyn EvidenceStore>, reference: &EvidenceRef) -> Response {
+    serve_exact(store, reference).await.unwrap_or_else(pages::failed)
+}
+
+/// The same, or why not.
+///
+/// # Errors
+/// NOT_FOUND, DATA_LOSS for other bytes than the ledger names, UNAVAILABLE.
+pub async fn serve_exact(
+    store: &Arc<dyn EvidenceStore>,
+    reference: &EvidenceRef,
+) -> Result<Response, Status> {
     if reference.length > READ_LEN_MAX {
-        return long(store.clone(), reference);
+        return Ok(long(store.clone(), reference));
     }
     match whole(store.as_ref(), reference).await {
         Ok(bytes) => {
@@ -116,14 +128,14 @@ pub async fn serve(store: &Arc<dyn EvidenceStore>, reference: &EvidenceRef) -> R
                 HeaderValue::from_static(served.content_security_policy),
             );
             settled(headers, served.attachment);
-            response
+            Ok(response)
         }
-        Err(Found::Missing) => pages::failed(Status::not_found("the evidence store does not have it")),
-        Err(Found::Mismatch(is)) => pages::failed(Status::data_loss(format!(
+        Err(Found::Missing) => Err(Status::not_found("the evidence store does not have it")),
+        Err(Found::Mismatch(is)) => Err(Status::data_loss(format!(
             "the stored bytes are not the ones that the ledger names ({}): {is}",
             hex::encode(&reference.sha256)
         ))),
-        Err(_) => pages::failed(Status::unavailable("the evidence store does not answer; try again")),
+        Err(_) => Err(Status::unavailable("the evidence store does not answer; try again")),
     }
 }
 
@@ -142,11 +154,21 @@ fn long(store: Arc<dyn EvidenceStore>, reference: &EvidenceRef) -> Response {
     };
     let (sender, chunks) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(2);
     tokio::spawn(async move {
-        let mut offset = 0;
+        let (mut offset, mut hasher) = (0, Sha256::new());
         loop {
             let chunk = match store.read(&digest, "", offset, CHUNK).await {
-                Ok(Some(chunk)) if chunk.is_empty() => return,
-                Ok(Some(chunk)) => Ok(chunk),
+                // Too long to be looked at before: who reads on is broken off, and it does not count as served.
+                Ok(Some(chunk)) if chunk.is_empty() => match Digest(hasher.finalize_reset().into()) == digest
+                {
+                    true => return,
+                    false => {
+                        Err(std::io::Error::other("the stored bytes are not the ones that the ledger names"))
+                    }
+                },
+                Ok(Some(chunk)) => {
+                    hasher.update(&chunk);
+                    Ok(chunk)
+                }
                 Ok(None) => Err(std::io::Error::other("the evidence store does not have it")),
                 Err(error) => Err(std::io::Error::other(error.to_string())),
             };

@@ -104,7 +104,7 @@ pub fn failed(status: Status) -> Response {
 
 /// What stands around these pages.
 pub fn shell<'a>(title: &'a str, origin: &'a str) -> Shell<'a> {
-    Shell { title, origin, home: Some("/"), mark: None }
+    Shell { title, origin, home: Some("/"), mark: None, leave: None }
 }
 
 async fn slashed(Path(seq): Path<u64>) -> Redirect {

@@ -155,6 +155,6 @@ fn drawn(sample: &Sample, bundle: &Bundle, tested: &[Tested]) -> Vec<u8> {
             format!("{BUNDLE}: {} entries, root {}", bundle.checkpoint.size, bundle.checkpoint.root),
         ),
     ];
-    let shell = Shell { title: "Workpaper", origin: &bundle.key.origin, home: None, mark: None };
+    let shell = Shell { title: "Workpaper", origin: &bundle.key.origin, home: None, mark: None, leave: None };
     page::workpaper::page(shell, &about, &ATTRIBUTES, &rows)
 }

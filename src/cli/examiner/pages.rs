@@ -53,7 +53,7 @@ pub fn draw(gathered: &Gathered, evidence: &Evidence, parts: Parts) -> Result<Dr
         let title = promotion::title(promoted);
         let no_checks = Vec::new();
         let page = promotion::page(
-            Shell { title: &title, origin, home: Some(names::INDEX), mark: None },
+            Shell { title: &title, origin, home: Some(names::INDEX), mark: None, leave: None },
             &Promotion {
                 header: &entry.header,
                 date: entry.answer.date,
@@ -97,7 +97,7 @@ pub fn draw(gathered: &Gathered, evidence: &Evidence, parts: Parts) -> Result<Dr
         size: headers.len() as u64,
         withheld: manifest.withheld.clone().into_iter().collect(),
     };
-    let shell = Shell { title: "Examiner bundle", origin, home: None, mark: None };
+    let shell = Shell { title: "Examiner bundle", origin, home: None, mark: None, leave: None };
     files.insert(names::INDEX.into(), index(shell, &about, &lines));
     let digest = |bytes: &Vec<u8>| crate::event::digest::sha256(bytes).to_string();
     manifest.drawn = files.iter().map(|(name, bytes)| (name.clone(), digest(bytes))).collect();

@@ -26,7 +26,7 @@ pub fn page(walk: &Walk) -> Vec<u8> {
         }
         @for field in &walk.fields { (section(field)) }
     };
-    let shell = Shell { title: &walk.subject, origin: &walk.origin, home: None, mark: None };
+    let shell = Shell { title: &walk.subject, origin: &walk.origin, home: None, mark: None, leave: None };
     document(shell, &content)
 }
 

@@ -183,6 +183,11 @@ impl Browsers {
         Some(cookie)
     }
 
+    /// Forgets who sends this cookie.
+    pub fn leave(&self, cookie: &str) {
+        self.visitors.remove(cookie);
+    }
+
     /// Keeps a login under its `state`.
     pub fn start(&self, state: String, login: Login) {
         let now = login.at;
@@ -232,11 +237,20 @@ impl Cookies {
     /// The header that sets a cookie: no script reads it, no form of another site sends it. Lax, because the way back from
     /// the issuer comes from another site.
     pub fn set(self, cookie: Cookie, value: &str) -> Option<HeaderValue> {
-        let secure = if self.secure { "; Secure" } else { "" };
         let life = match cookie {
             Cookie::Session => SESSION_LIFE,
             Cookie::Login => LOGIN_LIFE,
-        } / 1_000_000;
+        };
+        self.header(cookie, value, life / 1_000_000)
+    }
+
+    /// The header by which a browser forgets a cookie.
+    pub fn clear(self, cookie: Cookie) -> Option<HeaderValue> {
+        self.header(cookie, "", 0)
+    }
+
+    fn header(self, cookie: Cookie, value: &str, life: u64) -> Option<HeaderValue> {
+        let secure = if self.secure { "; Secure" } else { "" };
         let name = self.name(cookie);
         let text = format!("{name}={value}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::from_str(&text).ok()

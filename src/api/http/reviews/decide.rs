@@ -168,6 +168,7 @@ pub async fn decided(
         statement: &found.statement,
         decider: &found.decision.decider.clone().unwrap_or_default(),
         answers: found.answers.as_ref(),
+        question: &|id| sealed::question(&known.sealed, id),
         standing: standing(&known, &lacking, blocked.as_deref()),
         log_key: &log_key(&desk.node),
     };

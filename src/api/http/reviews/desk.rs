@@ -29,7 +29,7 @@ use crate::{
 use super::{
     super::pages::html,
     browser::{Browsers, Cookie, Cookies, Visitor},
-    decide, enter, inbox, show,
+    decide, enter, inbox, leave, show,
 };
 
 /// What the review pages of a node share.
@@ -48,6 +48,7 @@ pub struct Desk {
 pub fn router(desk: Arc<Desk>) -> Router {
     Router::new()
         .route("/inbox", get(inbox::list))
+        .route(leave::PATH, get(leave::ask).post(leave::end))
         .route("/login/callback", get(enter::back))
         .route("/login/{issuer}/inbox", get(enter::to_inbox))
         .route("/login/{issuer}/ledger", get(enter::to_ledger))
@@ -236,6 +237,19 @@ impl Desk {
         self.refusal("This cannot be done", status, "", &[("/inbox", "Inbox")])
     }
 
+    /// What was sealed cannot be shown: its bytes are gone, or they are other bytes.
+    pub fn not_shown(&self, seq: Seq, what: &str, status: &Status) -> Response {
+        let advice = match status.code() {
+            Code::Unavailable => "Try again in a moment.",
+            _ => {
+                "Nothing else is shown in its place, and nobody can approve by it. Tell the operator of the ledger."
+            }
+        };
+        let review = format!("/reviews/{seq}/");
+        let title = format!("{what} cannot be shown");
+        self.refusal(&title, status, advice, &[(&review, "The review"), ("/inbox", "Inbox")])
+    }
+
     /// What went wrong, what to do, where to go on.
     pub fn refusal(&self, what: &str, status: &Status, advice: &str, on: &[Link<'_>]) -> Response {
         let code = match status.code() {
@@ -262,7 +276,7 @@ impl Desk {
 
 /// What stands around these pages.
 pub fn shell<'a>(title: &'a str, origin: &'a str) -> Shell<'a> {
-    Shell { title, origin, home: Some("/inbox"), mark: None }
+    Shell { title, origin, home: Some("/inbox"), mark: None, leave: Some(leave::PATH) }
 }
 
 /// Somebody in words.

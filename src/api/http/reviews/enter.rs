@@ -121,7 +121,9 @@ pub async fn back(
         Purpose::Enter(_) => Cookie::Login,
         Purpose::Decide { .. } => Cookie::Session,
     };
-    if desk.cookies.read(&headers, kind).as_ref() != Some(&login.browser) {
+    let ended =
+        matches!(kind, Cookie::Session) && desk.browsers.visitor(&login.browser, desk.now()).is_none();
+    if ended || desk.cookies.read(&headers, kind).as_ref() != Some(&login.browser) {
         let status = Status::permission_denied(
             "this login was started in another browser, or in a session that is over",
         );

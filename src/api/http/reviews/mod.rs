@@ -8,7 +8,8 @@
 //!    entry is written; `/reviews/<seq>/decided/<entry>` shows it, however often it is asked for.
 //!
 //! `desk` holds what all share and guards every request; `browser` knows who logged in; `form` reads the form; `enter` is
-//! logins, there and back; `show` serves what was sealed; `decide` freezes and signs; `inbox` is one person's list;
+//! logins, there and back; `show` serves what was sealed; `decide` freezes and signs; `inbox` is one person's list; `leave`
+//! ends a session;
 //! `readers` lets auditors read everything else.
 
 mod browser;
@@ -17,6 +18,7 @@ mod desk;
 mod enter;
 mod form;
 mod inbox;
+mod leave;
 mod readers;
 mod show;
 

@@ -24,7 +24,7 @@ use crate::{
     page::{
         desk::{self, Standing},
         sealed,
-        shell::PAGE_POLICY,
+        shell::{FRAMED_POLICY, PAGE_POLICY},
     },
     readable::PAGE_HEADERS,
 };
@@ -95,15 +95,16 @@ pub async fn page(
         Err(instead) => return *instead,
     };
     let screen = known.sealed.screen.unwrap_or_default();
-    let mut response = evidence::serve(&desk.node.evidence, &screen).await;
-    if response.status() == StatusCode::OK {
-        let headers = response.headers_mut();
-        for (name, value) in PAGE_HEADERS.into_iter().chain([("content-security-policy", PAGE_POLICY)]) {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        // A browser says where a form comes from only if the page may say so to its own host.
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    let mut response = match evidence::serve_exact(&desk.node.evidence, &screen).await {
+        Ok(response) => response,
+        Err(status) => return desk.not_shown(seq, "The page of this review", &status),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in PAGE_HEADERS.into_iter().chain([("content-security-policy", PAGE_POLICY)]) {
+        headers.insert(name, HeaderValue::from_static(value));
     }
+    // A browser says where a form comes from only if the page may say so to its own host.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     noted(&desk, &visitor, seq, &screen.sha256, response)
 }
 
@@ -147,7 +148,17 @@ pub async fn artefact(
     else {
         return desk.refused(&Status::not_found(format!("review {seq} has no such document")));
     };
-    let response = evidence::serve(&desk.node.evidence, reference).await;
+    let response = match evidence::serve_exact(&desk.node.evidence, reference).await {
+        Ok(response) => response,
+        Err(status) => {
+            let mut refusal = desk.not_shown(seq, "This document", &status);
+            // The page of the review shows documents in frames: what is wrong with one is read there.
+            let headers = refusal.headers_mut();
+            headers.remove(header::X_FRAME_OPTIONS);
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FRAMED_POLICY));
+            return refusal;
+        }
+    };
     noted(&desk, &visitor, seq, &reference.sha256, response)
 }
 
