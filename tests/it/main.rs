@@ -20,6 +20,7 @@ mod gate_rules;
 mod harness;
 mod identity;
 mod idp;
+mod in_band;
 mod issuer_rules;
 mod kafka_cluster;
 mod kafka_log;
