@@ -22,14 +22,20 @@ pub use self::stores::{
     ArchiveConfig, EvidenceChecks, EvidenceConfig, EvidenceKind, SubjectsConfig, SubjectsKind,
 };
 pub use self::tls::TlsConfig;
-use crate::{event::Digest, identity::logins::LoginConfig, log::kafka, notify, registry, witness};
+use crate::{
+    event::Digest,
+    identity::{certificates::Certificates, logins::LoginConfig},
+    log::kafka,
+    notify, registry, witness,
+};
 
 /// Name of the configuration file in a node's directory.
 pub const FILE_NAME: &str = "promotion-ledger.toml";
 /// Prefix of environment variables.
 pub const ENV_PREFIX: &str = "PROMOTION_LEDGER_";
-/// What commands read from the environment for themselves: `--url`, `--token-file`, `--ca-file`, and the level of log lines.
-const ENV_NOT_CONFIG: [&str; 4] = ["url", "log_level", "token_file", "ca_file"];
+/// What commands read from the environment for themselves: `--url`, `--token-file`, `--ca-file`, `--client-cert`,
+/// `--client-key`, and the level of log lines.
+const ENV_NOT_CONFIG: [&str; 6] = ["url", "log_level", "token_file", "ca_file", "client_cert", "client_key"];
 
 /// The whole configuration of a node.
 #[derive(Debug, Clone, Deserialize)]
@@ -102,9 +108,12 @@ pub enum Profile {
 pub struct HttpConfig {
     /// Address. Loopback unless `listen_beyond_loopback`.
     pub listen: SocketAddr,
-    /// Where approvers' browsers find it, scheme and host only, for instance `https://ledger.example.bank`: https, by way
-    /// of a proxy that ends TLS, or http on this machine. Issuers must let logins come back to `<it>/login/callback`.
-    /// Absent: `http://` and the address.
+    /// Whether it speaks TLS, with the certificate of `[tls]`.
+    #[serde(default)]
+    pub tls: bool,
+    /// Where approvers' browsers find it, scheme and host only, for instance `https://ledger.example.bank`: https, by `tls`
+    /// or by way of a proxy that ends TLS, or http on this machine. Issuers must let logins come back to
+    /// `<it>/login/callback`. Absent: `http://`, with `tls` `https://`, and the address.
     #[serde(default)]
     pub public_url: Option<String>,
 }
@@ -241,6 +250,19 @@ impl Config {
             .ok_or_else(|| Error::Invalid(vec!["ledger_id is not 64 hexadecimal digits".into()]))
     }
 
+    /// Services that client certificates name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], with every problem.
+    pub fn certificates(&self) -> Result<Certificates, Error> {
+        let Some(tls) = &self.tls else { return Ok(Certificates::default()) };
+        let tokens = self.identity.issuers.iter().map(|issuer| issuer.url.as_str());
+        let logins = self.logins.iter().map(|login| login.issuer.as_str());
+        let development = self.identity.development.iter().map(|issuer| issuer.issuer.as_str());
+        let issuers: Vec<_> = tokens.chain(logins).chain(development).collect();
+        tls.certificates(&issuers).map_err(Error::Invalid)
+    }
+
     fn check(&self, dir: &Path) -> Result<(), Error> {
         let mut problems = Vec::new();
         if self.pinned().is_err() {
@@ -260,9 +282,15 @@ impl Config {
             && !self.listen_beyond_loopback
         {
             problems.push(format!(
-                "http.listen = {} is reachable from outside; set listen_beyond_loopback = true if a proxy in front of it is",
+                "http.listen = {} is reachable from outside; set listen_beyond_loopback = true if http.tls is or a proxy in front ends TLS",
                 http.listen
             ));
+        }
+        if let Err(Error::Invalid(found)) = self.certificates() {
+            problems.extend(found);
+        }
+        if self.http.as_ref().is_some_and(|http| http.tls) && self.tls.is_none() {
+            problems.push("http.tls = true needs [tls] with cert_file and key_file".into());
         }
         if let Some(url) = self.http.as_ref().and_then(|http| http.public_url.as_ref())
             && (!crate::identity::issuer::is_protected(url) || url.matches('/').count() != 2)

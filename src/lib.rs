@@ -20,7 +20,7 @@
 //! | `review` | what is put before the approvers: the package, and the page whose bytes are sealed | yes |
 //! | [`proof`] | Merkle tree, tiles, checkpoints, receipts, verification from genesis, keys at each position; all of it in the verify-only build | yes |
 //! | [`bundle`] | examiner bundles: the file, what it holds, its check; samples and the attributes that auditors test. In the verify-only build | yes |
-//! | `identity` | people: pseudonyms, sealed data; `token`, `principal`: who a token's holder is and what that one may do; `jwks`: an issuer's keys; `caller`, `logins`: callers of the API, approvers; `kept`: logins verified again, pure; `development`: an issuer of this node's own, which proves nothing | in part |
+//! | `identity` | people: pseudonyms, sealed data; `token`, `principal`: who a token's holder is and what that one may do; `jwks`: an issuer's keys; `caller`, `certificates`, `logins`: callers of the API, services by client certificate, approvers; `kept`: logins verified again, pure; `development`: an issuer of this node's own, which proves nothing | in part |
 //! | `evidence` | the exact bytes that were shown, by SHA-256; `personal`: what in them somebody should look at before, pure | in part |
 //! | `log` | one ordered, durable sequence of values: embedded, or one partition of a Kafka topic | no |
 //! | `ledger` | `state`, `decide`, `plan`, `keys`: the writer's rules, pure. `store`: RocksDB. `writer`: the only code that advances a ledger. `recover`: what must hold at start; `comparison`: and while a node follows a log. `replay`: the rules again, for verification | in part |

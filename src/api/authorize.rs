@@ -10,7 +10,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use tonic::{Request, Status, body::Body, codegen::http};
+use tonic::{
+    Request, Status,
+    body::Body,
+    codegen::http,
+    transport::server::{TcpConnectInfo, TlsConnectInfo},
+};
 use tower::{Layer, Service};
 
 use crate::{
@@ -162,7 +167,10 @@ where
             let path = request.uri().path();
             if !path.starts_with(OPEN) {
                 let needed = allowed(path).unwrap_or_default();
-                match caller(&authorize, request.headers(), path, needed).await {
+                let tls = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+                let shown = tls.and_then(TlsConnectInfo::peer_certs);
+                let shown = shown.as_ref().and_then(|certificates| Some(certificates.first()?.as_ref()));
+                match caller(&authorize, request.headers(), shown, path, needed).await {
                     Ok(caller) => drop(request.extensions_mut().insert(caller)),
                     Err(status) => return Ok(status.into_http()),
                 }
@@ -172,17 +180,37 @@ where
     }
 }
 
-/// Who calls, by the bearer token in the headers; one of the roles is needed for what is called.
+/// Who calls, by the bearer token in the headers, or without one by the client certificate (DER) that the connection
+/// verified; one of the roles is needed for what is called.
 ///
 /// # Errors
 /// UNAUTHENTICATED, PERMISSION_DENIED; UNAVAILABLE if the issuer's keys cannot be had.
 pub async fn caller(
     authorize: &Authorize,
     headers: &http::HeaderMap,
+    certificate: Option<&[u8]>,
     path: &str,
     needed: &[Role],
 ) -> Result<Caller, Status> {
-    let header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let caller = match (headers.get(http::header::AUTHORIZATION), certificate) {
+        // Who sends a token is who the token says, whatever connection it came by.
+        (None, Some(certificate)) => {
+            let found = authorize.callers.by_certificate(certificate);
+            found.map_err(|why| Status::unauthenticated(format!("the client certificate {why}")))?
+        }
+        (header, _) => by_token(authorize, header.and_then(|value| value.to_str().ok())).await?,
+    };
+    if needed.iter().any(|role| caller.roles.contains(role)) {
+        return Ok(caller);
+    }
+    let needed: Vec<_> = needed.iter().map(|role| role.name()).collect();
+    Err(Status::permission_denied(format!(
+        "{path} needs one of the roles [{}]; identity.issuers.roles, or tls.identities.roles for a service by its certificate, gives the caller none of them",
+        needed.join(", ")
+    )))
+}
+
+async fn by_token(authorize: &Authorize, header: Option<&str>) -> Result<Caller, Status> {
     let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or_else(|| {
         Status::unauthenticated("no token; send `authorization: Bearer TOKEN` (command line: --token-file; for development `promotion-ledger token`)")
     })?;
@@ -190,16 +218,8 @@ pub async fn caller(
         return Err(Status::unauthenticated("the authorization is no bearer token"));
     }
     let caller = authorize.callers.authenticate(token.trim(), authorize.clock.now()).await;
-    let caller = caller.map_err(|error| match &error {
+    caller.map_err(|error| match &error {
         Error::Unavailable(_) => Status::unavailable(error.to_string()),
         Error::Refused(_) | Error::UnknownIssuer(_) => Status::unauthenticated(error.to_string()),
-    })?;
-    if needed.iter().any(|role| caller.roles.contains(role)) {
-        return Ok(caller);
-    }
-    let needed: Vec<_> = needed.iter().map(|role| role.name()).collect();
-    Err(Status::permission_denied(format!(
-        "{path} needs one of the roles [{}]; identity.issuers.roles gives the caller none of them",
-        needed.join(", ")
-    )))
+    })
 }

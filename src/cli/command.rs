@@ -33,6 +33,24 @@ struct Cli {
     /// Certificates, in PEM, of the authority that vouches for a node at https://…, beside the public ones
     #[arg(long, global = true, value_name = "PEM", env = "PROMOTION_LEDGER_CA_FILE")]
     ca_file: Option<PathBuf>,
+    /// A service's own certificate, in PEM, by which a node at https://… knows it without a token
+    #[arg(
+        long,
+        global = true,
+        value_name = "PEM",
+        env = "PROMOTION_LEDGER_CLIENT_CERT",
+        requires = "client_key"
+    )]
+    client_cert: Option<PathBuf>,
+    /// Its private key, in PEM, mode 0600
+    #[arg(
+        long,
+        global = true,
+        value_name = "PEM",
+        env = "PROMOTION_LEDGER_CLIENT_KEY",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
     /// With a node's development issuer: who calls
     #[arg(long = "as", global = true, value_name = "SUBJECT", conflicts_with = "token_file")]
     subject: Option<String>,
@@ -91,6 +109,10 @@ enum Command {
     RequestChanges(Box<review::decide::Args>),
     /// Decline in a review
     Decline(Box<review::decide::Args>),
+    /// Let somebody else decide in reviews for you, for a while
+    Delegate(review::delegate::Args),
+    /// Close a condition that an approval set, with what shows that it is met
+    CloseCondition(review::condition::Args),
     /// Make an earlier promotion current again
     Rollback(slot_act::Args),
     /// Take a promotion back for good; if it is current, its slot becomes empty
@@ -109,10 +131,6 @@ enum Command {
     Token(token::Args),
     /// Materiality routing: check, test, explain, replay and activate a policy
     Policy(policy::Args),
-    /// Let somebody else decide in reviews for you, for a while
-    Delegate(review::delegate::Args),
-    /// Close a condition that an approval set, with what shows that it is met
-    CloseCondition(review::condition::Args),
     /// The gate in front of production: check, fetch, status lists, coverage, Kubernetes
     Gate(gate::Args),
     /// Models from before the ledger: import an inventory as undocumented
@@ -166,6 +184,7 @@ pub fn run() -> ExitCode {
     credentials::given(credentials::Given {
         token_file: cli.token_file,
         ca_file: cli.ca_file,
+        certificate: cli.client_cert.zip(cli.client_key),
         subject: cli.subject,
     });
     let ended = runtime.block_on(async {
@@ -189,6 +208,8 @@ pub fn run() -> ExitCode {
                 review::decide::run(Decision::RequestChanges, *args, format).await
             }
             Command::Decline(args) => review::decide::run(Decision::Decline, *args, format).await,
+            Command::Delegate(args) => review::delegate::run(args, format).await,
+            Command::CloseCondition(args) => review::condition::run(args, format).await,
             Command::Rollback(args) => slot_act::run(slot_act::Act::RollBack, args, format).await,
             Command::Revoke(args) => slot_act::run(slot_act::Act::Revoke, args, format).await,
             Command::Retire(args) => slot_act::run(slot_act::Act::Retire, args, format).await,
@@ -208,8 +229,6 @@ pub fn run() -> ExitCode {
             Command::Proof(args) => proof::run(args, format).await,
             Command::Audit(args) => audit::run(args, format).await,
             Command::Verify(args) => verify::run(args, format).await,
-            Command::Delegate(args) => review::delegate::run(args, format).await,
-            Command::CloseCondition(args) => review::condition::run(args, format).await,
         }
     });
     drop(runtime);

@@ -19,7 +19,7 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::Interceptor,
-    transport::{Certificate, ClientTlsConfig},
+    transport::{Certificate, ClientTlsConfig, Identity},
 };
 
 use super::{
@@ -51,6 +51,8 @@ pub struct Given {
     pub token_file: Option<PathBuf>,
     /// `--ca-file`.
     pub ca_file: Option<PathBuf>,
+    /// `--client-cert` and `--client-key`.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// `--as`.
     pub subject: Option<String>,
 }
@@ -70,19 +72,30 @@ pub fn subject() -> String {
     GIVEN.get().and_then(|given| given.subject.clone()).unwrap_or_else(|| ANYBODY.into())
 }
 
-/// Whose certificates a node at https://… may have.
+/// What `--ca-file` names: whose certificates a server at https://… may have, beside those of public authorities.
+///
+/// # Errors
+/// Exit code 2 for a file that cannot be read.
+pub fn authority() -> Result<Option<Vec<u8>>> {
+    let Some(path) = GIVEN.get().and_then(|given| given.ca_file.as_ref()) else { return Ok(None) };
+    let pem = std::fs::read(path);
+    pem.map(Some).map_err(|error| Failure::usage(format!("--ca-file {}: {error}", path.display())))
+}
+
+/// Whose certificates a node at https://… may have, and the one that is shown to it.
 ///
 /// # Errors
 /// Exit code 2 for a file that cannot be read.
 pub fn tls() -> Result<ClientTlsConfig> {
-    let tls = ClientTlsConfig::new().with_enabled_roots();
-    match GIVEN.get().and_then(|given| given.ca_file.as_ref()) {
-        None => Ok(tls),
-        Some(path) => match std::fs::read(path) {
-            Ok(pem) => Ok(tls.ca_certificate(Certificate::from_pem(pem))),
-            Err(error) => Err(Failure::usage(format!("--ca-file {}: {error}", path.display()))),
-        },
+    let mut tls = ClientTlsConfig::new().with_enabled_roots();
+    if let Some(pem) = authority()? {
+        tls = tls.ca_certificate(Certificate::from_pem(pem));
     }
+    let Some((cert, key)) = GIVEN.get().and_then(|given| given.certificate.as_ref()) else { return Ok(tls) };
+    let pem = std::fs::read(cert);
+    let pem = pem.map_err(|error| Failure::usage(format!("--client-cert {}: {error}", cert.display())))?;
+    let key = keyfile::secret_text(key).map_err(|error| Failure::usage(format!("--client-key: {error}")))?;
+    Ok(tls.identity(Identity::from_pem(pem, key.as_bytes())))
 }
 
 /// Nodes at this address run in this process: their development issuer's key is known.
@@ -176,6 +189,8 @@ impl Bearer {
                 )));
             }
             Some(path) => Source::File(path.clone()),
+            // Who shows a certificate is a service, not whom a development issuer lets one be.
+            None if given.certificate.is_some() => Source::None,
             None => match development(url)? {
                 Some(issuer) => {
                     let person = person.filter(|person| {

@@ -58,6 +58,12 @@ pub async fn run(args: Args, format: Format) -> Result {
         error => Failure::usage(error.to_string()),
     })?;
     let tls = config.tls.as_ref().map(|tls| tls.load(&args.dir)).transpose().map_err(Failure::usage)?;
+    let http_tls = match &tls {
+        Some(tls) if config.http.as_ref().is_some_and(|http| http.tls) => {
+            Some(tls.http().await.map_err(Failure::usage)?)
+        }
+        _ => None,
+    };
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     let (listener, address) = bind(config.listen, "--listen").await?;
@@ -84,9 +90,10 @@ pub async fn run(args: Args, format: Format) -> Result {
     let http = http.map(|(listener, _)| {
         // Also when the sender is dropped.
         let stop = async { drop(stopped.await) };
-        tokio::spawn(http::server::serve(node.clone(), listener, public_url, stop))
+        tokio::spawn(http::server::serve(node.clone(), listener, public_url, http_tls, stop))
     });
-    let served = server::serve(node.clone(), listener, &config.limits, tls, stop).await;
+    let grpc_tls = tls.map(|tls| tls.grpc);
+    let served = server::serve(node.clone(), listener, &config.limits, grpc_tls, stop).await;
     drop(stopping);
     if let Some(http) = http {
         // A connection that is kept open does not hold up the end.

@@ -171,7 +171,8 @@ pub(super) fn callers(
         let why = "nobody could call this node: name an identity provider in [[identity.issuers]], or for development [identity.development]";
         return Err(config::Error::Invalid(vec![why.into()]).into());
     }
-    Ok(Arc::new(Callers::new(issuers)?))
+    let certificates = config.certificates()?;
+    Ok(Arc::new(Callers::new(issuers, certificates)?))
 }
 
 /// The key that signs checkpoints.

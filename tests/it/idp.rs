@@ -263,7 +263,15 @@ pub struct Browser {
 impl Browser {
     /// With no cookies.
     pub fn of(who: &str) -> Self {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        Self::trusting(who, None)
+    }
+
+    /// The same; it believes a certificate (PEM) that no public authority vouches for.
+    pub fn trusting(who: &str, certificate: Option<&[u8]>) -> Self {
+        let mut http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        if let Some(pem) = certificate {
+            http = http.add_root_certificate(reqwest::Certificate::from_pem(pem).expect("a certificate"));
+        }
         Self { http: http.build().expect("a client"), who: who.into(), cookies: BTreeMap::new() }
     }
 

@@ -31,7 +31,7 @@ pub struct Needs {
 
 /// Lets in who has one of the roles.
 pub async fn require(State(needs): State<Needs>, mut request: Request, next: Next) -> Response {
-    let found = caller(&needs.authorize, request.headers(), request.uri().path(), needs.roles).await;
+    let found = caller(&needs.authorize, request.headers(), None, request.uri().path(), needs.roles).await;
     match found {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

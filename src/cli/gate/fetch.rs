@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     cli::{
+        credentials,
         output::{self, Exit, Failure, Format, Result, say},
         six_fields,
         source::{Source, SourceArgs},
@@ -169,7 +170,13 @@ async fn download(location: &str, stated: Option<&Digest>, node: &NodeArgs, part
 }
 
 async fn http(location: &str, part: &mut Part) -> Result<()> {
-    let client = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).read_timeout(READ_WITHIN).build();
+    let mut client = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).read_timeout(READ_WITHIN);
+    if let Some(pem) = credentials::authority()? {
+        let authorities = reqwest::Certificate::from_pem_bundle(&pem);
+        let authorities = authorities.map_err(|error| Failure::usage(format!("--ca-file: {error}")))?;
+        client = authorities.into_iter().fold(client, reqwest::ClientBuilder::add_root_certificate);
+    }
+    let client = client.build();
     let client = client.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     let mut response = client.get(location).send().await.map_err(|error| unreachable(location, error))?;
     if !response.status().is_success() {

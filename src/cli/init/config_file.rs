@@ -89,10 +89,18 @@ profile = "development"
 listen = "{listen}"
 listen_beyond_loopback = false
 
-# TLS of gRPC; commands then take --url https://… and, where no public authority vouches for it, --ca-file.
+# TLS of gRPC, and of [http] where that says so; commands then take --url https://… and, where no public authority vouches for it, --ca-file.
 # [tls]
 # cert_file = "tls/node.pem"                    # then those that vouch for it
 # key_file = "tls/node.key"                     # mode 0600
+# Services that call gRPC by a client certificate instead of a token: who vouches for them, as which issuer events name
+# that, and which certificate is whom. One that is not listed may do nothing.
+# client_ca_file = "tls/pipelines-ca.pem"
+# client_issuer = "https://pki.example.bank"
+# [[tls.identities]]
+# uri = "spiffe://example.bank/pipeline/train"  # a URI in it; or dns = "…", or fingerprint = SHA-256 of the certificate
+# subject = "svc-train"
+# roles = ["emitter"]
 
 [identity]
 # "refused": people approve in reviews only, where what they see was sealed before. "verified": a promotion may bring their
@@ -126,7 +134,10 @@ peers = []
 [http]
 # Address of pages, tiles and hooks. Leave the section out to serve gRPC alone.
 listen = "127.0.0.1:7421"
-# Where approvers' browsers find them: https, by way of a proxy that ends TLS, or http on this machine; scheme and host alone.
+# TLS, with the certificate of [tls].
+# tls = true                                    # not with the login page of a development issuer
+# Where approvers' browsers find them: https, by tls or by way of a proxy that ends TLS, or http on this machine; scheme and
+# host alone.
 # public_url = "https://ledger.example.bank"
 
 [log]

@@ -1,6 +1,6 @@
 //! What every request of a review's pages goes through: is it for this host, from its own pages, from somebody known.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -91,14 +91,14 @@ pub fn see(path: &str) -> Response {
 pub type Instead = Box<Response>;
 
 impl Desk {
-    /// `public_url`: where browsers find it, if not at the address that is `bound`.
-    pub fn new(node: Arc<Node>, public_url: Option<String>, bound: SocketAddr) -> Self {
-        let public = public_url.unwrap_or_else(|| format!("http://{bound}"));
+    /// `public`: scheme and host at which browsers find it.
+    pub fn new(node: Arc<Node>, public: String) -> Self {
         // Browsers leave out the port that the scheme has anyway.
-        let public = public
-            .strip_prefix("http://")
-            .and_then(|host| host.strip_suffix(":80"))
-            .map_or(public.clone(), |host| format!("http://{host}"));
+        let own = |scheme: &str, port: &str| {
+            public.strip_prefix(scheme)?.strip_suffix(port).map(|host| format!("{scheme}{host}"))
+        };
+        let short = own("http://", ":80").or_else(|| own("https://", ":443"));
+        let public = short.unwrap_or(public);
         let cookies = Cookies { secure: public.starts_with("https:") };
         Self { node, browsers: Browsers::new(), public, cookies }
     }
