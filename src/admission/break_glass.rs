@@ -8,10 +8,10 @@ use jsonwebtoken::jwk::JwkSet;
 use crate::{
     event::{
         Digest, Micros,
-        digest::sha256,
+        digest::{break_glass, login_nonce, sha256},
         gate::break_glass_problems,
         promotion::{Problem, Problems},
-        proto::{BreakGlass, PersonRef, Receipt, SealedClaims, Slot, Statement, body::Event},
+        proto::{BreakGlass, IssuerKeys, PersonRef, Receipt, SealedClaims, Slot, Statement, body::Event},
         text::free_text_problem,
     },
     identity::{
@@ -19,6 +19,8 @@ use crate::{
         token::{self, Expected, IssuerRules, Use},
     },
 };
+
+use crate::ledger::issuers;
 
 use super::{Error, gateway::Gateway};
 
@@ -57,6 +59,21 @@ pub struct Emergency {
     pub request_id: String,
 }
 
+impl Rules {
+    /// What is recorded of the key that verified a login, so that it can be verified again.
+    fn recorded(&self, kid: &str) -> Option<IssuerKeys> {
+        let names = self.issuer.algorithms.iter().map(|algorithm| format!("{algorithm:?}"));
+        Some(IssuerKeys {
+            issuer: self.issuer.issuer.clone(),
+            audience: self.audience.clone(),
+            algorithms: names.collect(),
+            groups_claim: self.issuer.groups_claim.clone(),
+            key_id: kid.to_owned(),
+            jwk: serde_json::to_vec(self.keys.find(kid)?).ok()?,
+        })
+    }
+}
+
 impl Gateway {
     /// Records an emergency.
     ///
@@ -78,11 +95,14 @@ impl Gateway {
             }));
         };
         let now = self.clock.now();
+        let slot = emergency.slot.clone().unwrap_or_default();
+        let committed = break_glass(&slot, &emergency.artifact, emergency.expires_at, &emergency.request_id);
+        let nonce = login_nonce(&committed);
         let mut p = Problems::default();
         let expected = Expected {
             usage: Use::Login,
             audience: &rules.audience,
-            nonce: None,
+            nonce: Some(&nonce),
             auth_time_min: Some(now.saturating_sub(LOGIN_WITHIN)),
             acr: &rules.acr,
         };
@@ -97,6 +117,20 @@ impl Gateway {
             (&person.issuer, &person.subject) == (&caller.issuer, &caller.subject),
             "id_token",
             "is the login of somebody else than the caller; call in your own name",
+        );
+        let keys = rules.recorded(&person.verified_by).ok_or_else(|| {
+            Error::Precondition(Problem {
+                field: "break_glass.jwks".into(),
+                description: format!(
+                    "has no key named {:?}, by which the login could be verified again",
+                    person.verified_by
+                ),
+            })
+        })?;
+        p.require(
+            issuers::may_verify(&self.ledger.head().state, &keys),
+            "id_token",
+            "is from an issuer that the administrators have not listed with this client, algorithm and key (admin act `issuer`)",
         );
         let group = rules.groups.iter().find(|group| person.groups.contains(group)).cloned();
         p.require(
@@ -123,6 +157,8 @@ impl Gateway {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
+        // Before the entry that relies on it: `verify` looks for the key there.
+        self.observe(Event::IssuerKeys(keys), "").await?;
         let claims =
             [((person.issuer.clone(), person.subject.clone()), sealed(&person, id_token, &emergency.reason))]
                 .into();

@@ -74,14 +74,14 @@ impl KeptLogins {
     }
 
     fn event(&mut self, header: &Header, body: &Body, event: &Event) -> Result<()> {
-        let kept = kept::of_event(event, &body.idempotency_key);
+        let kept = kept::of_event(event, body);
         if kept.is_empty() {
             return Ok(());
         }
         let opened = self.open.as_ref().map(|open| open(header, body)).transpose()?;
         for kept in kept {
             self.logins += 1;
-            self.development += u64::from(kept::proves_nothing(kept.approval));
+            self.development += u64::from(kept::proves_nothing(&kept.approval));
             let mut found: Vec<_> = kept::clear_finding(&self.keys, &kept).into_iter().collect();
             if self.partial && !kept.approval.verified_by.is_empty() {
                 found.clear();
@@ -112,6 +112,6 @@ impl KeptLogins {
 }
 
 fn relies_on_logins(kind: Kind) -> bool {
-    use Kind::{Approved, ChangesRequested, Declined, IssuerKeys, Promoted};
-    matches!(kind, IssuerKeys | Promoted | Approved | Declined | ChangesRequested)
+    use Kind::{Approved, BreakGlass, ChangesRequested, Declined, IssuerKeys, Promoted};
+    matches!(kind, IssuerKeys | Promoted | Approved | Declined | ChangesRequested | BreakGlass)
 }

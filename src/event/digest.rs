@@ -29,6 +29,7 @@ const TAG_COMMITMENT: &[u8] = b"promotion-ledger v1 commitment\0";
 const TAG_DECISION_STATEMENT: &[u8] = b"promotion-ledger v1 decision statement\0";
 const TAG_DECISION_NONCE: &[u8] = b"promotion-ledger v1 decision nonce\0";
 const TAG_DECISION_ANSWERS: &[u8] = b"promotion-ledger v1 decision answers\0";
+const TAG_BREAK_GLASS: &[u8] = b"promotion-ledger v1 break-glass\0";
 const TAG_AUDIT_SAMPLE: &[u8] = b"promotion-ledger v1 audit sample\0";
 // Deriving a key hashes its context, so it is done once.
 static RECORD: LazyLock<blake3::Hasher> =
@@ -111,6 +112,12 @@ pub fn draft_key(draft: &super::proto::PromotionDraft) -> Digest {
 pub fn login_nonce(committed: &Digest) -> String {
     use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
     BASE64_URL_SAFE_NO_PAD.encode(committed.0)
+}
+
+/// What the login of an emergency commits to: which artefact, where, until when, in which request.
+pub fn break_glass(slot_of: &Slot, artifact_sha256: &[u8], expires_at: u64, request_id: &str) -> Digest {
+    let (slot_of, until) = (slot(slot_of), expires_at.to_be_bytes());
+    tagged(TAG_BREAK_GLASS, [&slot_of.0[..], artifact_sha256, &until, request_id.as_bytes()])
 }
 
 /// The idempotency key of every other call.

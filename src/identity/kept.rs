@@ -1,7 +1,7 @@
 //! Logins that the ledger kept, verified again: from its entries alone as far as they say it in clear, and from the sealed
 //! assertion where its person's subject record still opens it. Pure: no issuer is asked, whatever became of it.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 
@@ -11,9 +11,9 @@ use super::{
     token::{self, Expected, IssuerRules, Use},
 };
 use crate::event::{
-    Digest,
+    Digest, Micros,
     digest::{self, login_nonce},
-    proto::{Approval, IssuerKeys, Promoted, ReviewDecision, SealedClaims, body::Event},
+    proto::{Approval, Body, BreakGlass, IssuerKeys, Promoted, ReviewDecision, SealedClaims, body::Event},
     review,
 };
 
@@ -39,22 +39,23 @@ pub struct Kept<'a> {
     /// Its path in the event, for findings.
     pub at: String,
     /// In clear.
-    pub approval: &'a Approval,
+    pub approval: Cow<'a, Approval>,
     /// What the token's nonce must be; `None`: a service's, which commits to nothing.
     pub nonce: Option<String>,
     /// The decision, if it was made in a review.
     decision: Option<&'a ReviewDecision>,
 }
 
-/// The logins that an event relies on itself. A promotion after a review relies on the decisions' own entries.
-pub fn of_event<'a>(event: &'a Event, idempotency_key: &[u8]) -> Vec<Kept<'a>> {
+/// The logins that a body's event relies on itself. A promotion after a review relies on the decisions' own entries.
+pub fn of_event<'a>(event: &'a Event, body: &Body) -> Vec<Kept<'a>> {
     match event {
-        Event::Promoted(promoted) => embedded(promoted, idempotency_key),
+        Event::Promoted(promoted) => embedded(promoted, &body.idempotency_key),
+        Event::BreakGlass(emergency) => vec![of_emergency(emergency, body.recorded_at)],
         Event::Approved(decision) | Event::Declined(decision) | Event::ChangesRequested(decision) => {
             let nonce = digest::decision_nonce(&decision.statement, &decision.salt);
             let kept = |approval| Kept {
                 at: "decider".into(),
-                approval,
+                approval: Cow::Borrowed(approval),
                 nonce: Some(login_nonce(&nonce)),
                 decision: Some(decision),
             };
@@ -69,11 +70,36 @@ fn embedded<'a>(promoted: &'a Promoted, idempotency_key: &[u8]) -> Vec<Kept<'a>>
     let own = promoted.approvals.iter().enumerate().filter(|(_, approval)| approval.decided.is_none());
     own.map(|(i, approval)| Kept {
         at: format!("approvals[{i}]"),
-        approval,
+        approval: Cow::Borrowed(approval),
         nonce: approval.standing_policy.is_empty().then(|| login_nonce(&key)),
         decision: None,
     })
     .collect()
+}
+
+/// The login of an emergency states the same as one of an approval; it was verified when it was recorded.
+fn of_emergency(emergency: &BreakGlass, recorded_at: Micros) -> Kept<'static> {
+    let e = emergency.clone();
+    let committed =
+        digest::break_glass(&e.slot.unwrap_or_default(), &e.artifact_sha256, e.expires_at, &e.request_id);
+    let approval = Approval {
+        approver: e.actor,
+        decided_at: recorded_at,
+        matched_groups: vec![e.group],
+        groups_complete: e.groups_complete,
+        auth_time: e.auth_time,
+        acr: if e.acr.is_empty() { "unstated".into() } else { e.acr },
+        amr: e.amr,
+        assertion_sha256: e.assertion_sha256,
+        verified_by: e.verified_by,
+        ..Approval::default()
+    };
+    Kept {
+        at: "actor".into(),
+        approval: Cow::Owned(approval),
+        nonce: Some(login_nonce(&committed)),
+        decision: None,
+    }
 }
 
 /// Whether a login is one of a development issuer, which proves nothing.
@@ -83,7 +109,7 @@ pub fn proves_nothing(approval: &Approval) -> bool {
 
 /// What is wrong with a login as far as the entry says it in clear.
 pub fn clear_finding(keys: &RecordedKeys, kept: &Kept<'_>) -> Option<String> {
-    let (issuer, kid) = stated(kept.approval);
+    let (issuer, kid) = stated(&kept.approval);
     if kid.is_empty() {
         return Some(format!("{}: nobody verified the login", kept.at));
     }
@@ -101,7 +127,7 @@ fn stated(approval: &Approval) -> (&str, &str) {
 pub fn findings(keys: &RecordedKeys, kept: &Kept<'_>, claims: &SealedClaims) -> Vec<String> {
     let mut found = Vec::new();
     match verified(keys, kept, &claims.assertion) {
-        Ok(principal) => found.extend(disagreements(kept.approval, &principal, claims)),
+        Ok(principal) => found.extend(disagreements(&kept.approval, &principal, claims)),
         Err(why) => found.push(format!("the assertion {why}")),
     }
     match kept.decision {
@@ -115,7 +141,7 @@ pub fn findings(keys: &RecordedKeys, kept: &Kept<'_>, claims: &SealedClaims) -> 
 }
 
 fn verified(keys: &RecordedKeys, kept: &Kept<'_>, assertion: &str) -> Result<Principal, String> {
-    let (issuer, kid) = stated(kept.approval);
+    let (issuer, kid) = stated(&kept.approval);
     let mut why = format!("is signed by a key {kid:?} of {issuer} that no earlier entry records");
     let candidates = match development::keys_named(kid) {
         Some(set) => vec![(set, development::rules(issuer), development::CLIENT_ID.to_owned())],

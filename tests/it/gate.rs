@@ -12,7 +12,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use promotion_ledger::{
     clock::{Clock, SystemClock},
     event::{
-        digest::sha256,
+        digest::{break_glass, login_nonce, sha256},
         proto::{
             BreakGlassRequest, CheckRequest, Coverage, GateBasis, GetCoverageRequest, Person, PromotionDraft,
             Receipt, RecordUndocumentedRequest, RefusalReason, RegistryVersion, RetireRequest, RevokeRequest,
@@ -766,16 +766,30 @@ fn pinned(dir: &Path) -> SigningKey {
 }
 
 /// An ID token of a login `ago` seconds ago.
-fn id_token(key: &SigningKey, groups: &[&str], ago: u64) -> String {
+fn id_token(key: &SigningKey, groups: &[&str], ago: u64, nonce: &str) -> String {
     let now = SystemClock.now() / 1_000_000;
     let header = json!({ "alg": "EdDSA", "typ": "JWT", "kid": "k1" });
     let claims = json!({
         "iss": IDP, "sub": "u-3001", "aud": "gate", "azp": "gate", "exp": now + 300, "iat": now, "auth_time": now - ago,
-        "acr": "mfa", "amr": ["pwd", "otp"], "name": "Nadia Okafor", "groups": groups,
+        "acr": "mfa", "amr": ["pwd", "otp"], "name": "Nadia Okafor", "groups": groups, "nonce": nonce,
     });
     let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&header), part(&claims));
     format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).to_bytes()))
+}
+
+/// An emergency of some hours from now, and the nonce of its login.
+fn emergency(hours: u64, reason: &str) -> (BreakGlassRequest, String) {
+    let message = BreakGlassRequest {
+        slot: Some(slot()),
+        artifact_sha256: sha256(&bytes_of(1)).0.to_vec(),
+        id_token: String::new(),
+        reason: reason.into(),
+        expires_at: SystemClock.now() + hours * 3_600_000_000,
+        request_id: format!("emergency {reason}"),
+    };
+    let committed = break_glass(&slot(), &message.artifact_sha256, message.expires_at, &message.request_id);
+    (message, login_nonce(&committed))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -786,37 +800,55 @@ async fn an_emergency_needs_a_verified_login_and_alerts_until_a_promotion_covers
     let client = node.client().await;
     client.upload_all().await;
     let stage = Stage { dir, node, client };
-    let attempt = |token: String, hours: u64, reason: &str| {
-        let mut gate = stage.gate();
-        let message = BreakGlassRequest {
-            slot: Some(slot()),
-            artifact_sha256: sha256(&bytes_of(1)).0.to_vec(),
-            id_token: token,
-            reason: reason.into(),
-            expires_at: SystemClock.now() + hours * 3_600_000_000,
-            request_id: format!("emergency {reason}"),
-        };
-        async move { gate.break_glass(message).await }
-    };
-    for (token, hours, why) in [
-        (id_token(&SigningKey::from_bytes(&[43; 32]), &["on-call"], 5), 4, "does not verify"),
-        (id_token(&key, &["staff"], 5), 4, "membership in none of on-call"),
-        (id_token(&key, &["on-call"], 3_600), 4, "fresh login"),
-        (id_token(&key, &["on-call"], 5), 9, "more than 8 hours"),
-        ("not a token".to_owned(), 4, "compact form"),
+    let stranger = SigningKey::from_bytes(&[43; 32]);
+    for (signed_by, groups, ago, hours, why) in [
+        (&stranger, "on-call", 5, 4, "does not verify"),
+        (&key, "staff", 5, 4, "membership in none of on-call"),
+        (&key, "on-call", 3_600, 4, "fresh login"),
+        (&key, "on-call", 5, 9, "more than 8 hours"),
     ] {
-        let refused = attempt(token, hours, "v2 rejects everybody").await.expect_err(why);
+        let (message, nonce) = emergency(hours, "v2 rejects everybody");
+        let token = id_token(signed_by, &[groups], ago, &nonce);
+        let refused = stage.gate().break_glass(BreakGlassRequest { id_token: token, ..message }).await;
+        let refused = refused.expect_err(why);
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains(why), "{refused}");
+    }
+    // A login for another emergency, or for none, is not one for this.
+    let (message, nonce) = emergency(4, "v2 rejects everybody");
+    let token = id_token(&key, &["on-call"], 5, &nonce);
+    for (message, why) in [
+        (BreakGlassRequest { id_token: "not a token".into(), ..message.clone() }, "compact form"),
+        (
+            BreakGlassRequest { id_token: id_token(&key, &["on-call"], 5, "bm9uY2U"), ..message.clone() },
+            "nonce",
+        ),
+        (
+            BreakGlassRequest {
+                id_token: token.clone(),
+                artifact_sha256: sha256(&bytes_of(2)).0.to_vec(),
+                ..message.clone()
+            },
+            "nonce",
+        ),
+        (
+            BreakGlassRequest {
+                id_token: token.clone(),
+                expires_at: message.expires_at + 1,
+                ..message.clone()
+            },
+            "nonce",
+        ),
+    ] {
+        let refused = stage.gate().break_glass(message).await.expect_err(why);
         assert!(refused.code() == Code::InvalidArgument && refused.message().contains(why), "{refused}");
     }
     stage.refused(1, RefusalReason::NeverPromoted).await;
     assert!(stage.client.status().await.alerts.is_empty());
 
-    // By the command line.
-    let token = stage.dir.path().with_file_name("token.jwt");
-    std::fs::write(&token, id_token(&key, &["on-call"], 5)).expect("written");
-    let (token, artifact) = (token.display().to_string(), digest_of(1));
-    command(
-        &[
+    // By the command line: the first call gives the nonce, a login commits to it, the second call brings the login.
+    let (url, artifact) = (stage.node.url.clone(), digest_of(1));
+    let call = |further: &[&str], code: i32| {
+        let fixed = [
             "--as",
             "u-3001",
             "gate",
@@ -829,23 +861,31 @@ async fn an_emergency_needs_a_verified_login_and_alerts_until_a_promotion_covers
             "eu",
             "--model",
             "credit",
-            "--for",
-            "4",
             "--reason",
             "v2 rejects everybody",
-            "--id-token",
-            &token,
             "--url",
-            &stage.node.url,
-        ],
-        0,
-    );
+            &url,
+            "--format",
+            "json",
+        ];
+        let said = command(&[&fixed[..], further].concat(), code);
+        serde_json::from_str::<Value>(said.lines().next().unwrap_or_default())
+            .unwrap_or_else(|_| panic!("{said}"))
+    };
+    let asked = call(&["--for", "4"], 5);
+    let text = |name: &str| asked[name].as_str().unwrap_or_else(|| panic!("no {name} in {asked}")).to_owned();
+    let token = stage.dir.path().with_file_name("token.jwt");
+    std::fs::write(&token, id_token(&key, &["on-call"], 5, &text("nonce"))).expect("written");
+    let token = token.display().to_string();
+    let (until, request) = (text("until"), text("request_id"));
+    let recorded = call(&["--until", &until, "--request-id", &request, "--id-token", &token], 0);
+    let seq = recorded["seq"].as_u64().expect("a seq").to_string();
     stage.allowed(1, GateBasis::BreakGlass).await;
     stage.refused(2, RefusalReason::NeverPromoted).await;
     let listed = command(&["gate", "break-glass-list", "--url", &stage.node.url], 1);
     assert!(listed.contains("group     on-call"), "{listed}");
     alerts(&stage, 1).await;
-    let entry = command(&["show", "1", "--unseal", "--url", &stage.node.url], 0);
+    let entry = command(&["show", &seq, "--unseal", "--url", &stage.node.url], 0);
     assert!(entry.contains("Nadia Okafor") && entry.contains("v2 rejects everybody"), "{entry}");
     // Nothing became current: the first promotion has no incumbent, and covers it.
     stage.promote(1, None).await;

@@ -8,12 +8,12 @@ use promotion_ledger::{
     clock::{Clock, SystemClock},
     config::Config,
     event::{
-        Kind, Outcome, canonical,
-        digest::{decision_answers, decision_nonce, sha256},
+        Outcome, canonical,
+        digest::{break_glass, decision_answers, decision_nonce, login_nonce, sha256},
         header::Header as EntryHeader,
         proto::{
-            Approval, Basis, Body, Decision, DecisionAnswers, DecisionStatement, PersonRef, ReviewDecision,
-            SealedClaims, Statement, body::Event,
+            Approval, Basis, Body, BreakGlass, Decision, DecisionAnswers, DecisionStatement, IssuerKeys,
+            PersonRef, ReviewDecision, SealedClaims, Slot, Statement, body::Event,
         },
     },
     keyfile,
@@ -24,7 +24,7 @@ use prost::Message;
 use serde_json::json;
 
 use crate::{
-    harness::run,
+    harness::{Directory, LogUnderTest, run},
     reviews::{Bank, ISSUER, decision, package, prepare, prepare_whole, read, seal, submit, token},
 };
 
@@ -51,6 +51,43 @@ fn forge(
     answered: &[u8],
     signed: &DecisionStatement,
 ) {
+    let nonce = BASE64_URL_SAFE_NO_PAD.encode(decision_nonce(&signed.encode_to_vec(), &SALT).0);
+    let assertion = token("bob", &nonce, json!({}));
+    let claims = SealedClaims { answers: answered.to_vec(), ..claims_of_bob(&assertion) };
+    append(dir, Some(claims), |subject_id, now| {
+        let decider = Approval {
+            approver: Some(PersonRef { issuer: ISSUER.into(), subject_id }),
+            decided_at: now,
+            groups_complete: true,
+            auth_time: now / 1_000_000 * 1_000_000,
+            acr: "mfa".into(),
+            amr: vec!["pwd".into(), "otp".into()],
+            assertion_sha256: sha256(assertion.as_bytes()).0.to_vec(),
+            answered: statement.answered.clone(),
+            verified_by: "k1".into(),
+            ..Approval::default()
+        };
+        Event::Approved(ReviewDecision {
+            review_seq,
+            statement: statement.encode_to_vec(),
+            salt: SALT.to_vec(),
+            decider: Some(decider),
+        })
+    });
+}
+
+fn claims_of_bob(assertion: &str) -> SealedClaims {
+    SealedClaims {
+        issuer: ISSUER.into(),
+        subject: "bob".into(),
+        groups: vec!["model-risk".into()],
+        assertion: assertion.into(),
+        ..SealedClaims::default()
+    }
+}
+
+/// Appends an event as a front door with the ledger's keys would, with what it seals for bob.
+fn append(dir: &Path, claims: Option<SealedClaims>, event: impl FnOnce(Vec<u8>, u64) -> Event) {
     let config = Config::load(dir, serde_json::Map::new()).expect("a configuration");
     let runtime = tokio::runtime::Handle::current();
     let subjects = tokio::task::block_in_place(|| runtime.block_on(node::subject_records(dir, &config)));
@@ -59,55 +96,25 @@ fn forge(
     let store = Store::open(&dir.join("ledger")).expect("a store");
     let mut state = store.state().expect("a state");
     let head = state.clone().expect("entries");
-    let nonce = BASE64_URL_SAFE_NO_PAD.encode(decision_nonce(&signed.encode_to_vec(), &SALT).0);
-    let assertion = token("bob", &nonce, json!({}));
-    let claims = SealedClaims {
-        issuer: ISSUER.into(),
-        subject: "bob".into(),
-        groups: vec!["model-risk".into()],
-        assertion: assertion.clone(),
-        answers: answered.to_vec(),
-        ..SealedClaims::default()
-    };
-    let bob = subjects.subject(ISSUER, "bob").expect("a subject record");
-    let sealed = bob.seal(claims, &head.ledger_id).expect("sealed");
-    let now = SystemClock.now();
-    let decider = Approval {
-        approver: Some(PersonRef { issuer: ISSUER.into(), subject_id: sealed.subject_id.clone() }),
-        decided_at: now,
-        groups_complete: true,
-        auth_time: now / 1_000_000 * 1_000_000,
-        acr: "mfa".into(),
-        amr: vec!["pwd".into(), "otp".into()],
-        assertion_sha256: sha256(assertion.as_bytes()).0.to_vec(),
-        answered: statement.answered.clone(),
-        verified_by: "k1".into(),
-        ..Approval::default()
-    };
-    let event = Event::Approved(ReviewDecision {
-        review_seq,
-        statement: statement.encode_to_vec(),
-        salt: SALT.to_vec(),
-        decider: Some(decider),
+    let sealed = claims.map(|claims| {
+        let bob = subjects.subject(ISSUER, "bob").expect("a subject record");
+        bob.seal(claims, &head.ledger_id).expect("sealed")
     });
+    let now = SystemClock.now();
+    let event = event(sealed.as_ref().map(|it| it.subject_id.clone()).unwrap_or_default(), now);
     let body = Body {
         idempotency_key: expected_key(&event).expect("a key").0.to_vec(),
         basis: Some(Basis { size: head.size(), link: head.link.0.to_vec() }),
         recorded_at: now,
         event: Some(event),
-        sealed: vec![sealed],
+        sealed: sealed.into_iter().collect(),
         ..Body::default()
     };
     let value = canonical::seal_record(&body, head.rules, &head.ledger_id, &key);
     writer::apply(&store, &head.ledger_id, &mut state, [(head.size(), value)]).expect("applied");
     let header = store.header(head.size()).expect("a header").expect("an entry");
     let header = EntryHeader::decode(&header).expect("a header");
-    assert_eq!(
-        (header.kind, header.outcome),
-        (Some(Kind::Approved), Outcome::Accepted),
-        "{:?}",
-        header.reason
-    );
+    assert_eq!(header.outcome, Outcome::Accepted, "{:?} {:?}", header.kind, header.reason);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,6 +169,76 @@ async fn a_front_door_that_swaps_decision_or_answers_afterwards_is_caught_offlin
         assert_eq!(code, Some(i32::from(finding.is_some())), "{name}: {said}");
         if let Some(words) = finding {
             assert!(said.contains("login finding:") && said.contains(words), "{name}: {said}");
+        }
+    }
+}
+
+/// Break-glass is a login too: what it lets in, where and until when is what that login committed to.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_that_a_front_door_widened_afterwards_is_caught_offline() {
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let slot = Slot { model: "credit".into(), environment: "production".into(), role: 1, ..Slot::default() };
+    let jwk = crate::reviews::jwk("k1");
+    let keys = IssuerKeys {
+        issuer: ISSUER.into(),
+        audience: "promotion-ledger".into(),
+        algorithms: vec!["EdDSA".into()],
+        groups_claim: "groups".into(),
+        key_id: "k1".into(),
+        jwk: jwk.to_string().into_bytes(),
+    };
+    append(&dir.path(), None, |_, _| Event::IssuerKeys(keys));
+    let until = SystemClock.now() + 3_600_000_000;
+    // What the entry says, and what bob logged in for.
+    let emergency = |artifact: u8, expires_at: u64, request_id: &str, verified_by: &str| BreakGlass {
+        slot: Some(slot.clone()),
+        artifact_sha256: vec![artifact; 32],
+        group: "model-risk".into(),
+        groups_complete: true,
+        acr: "mfa".into(),
+        amr: vec!["pwd".into(), "otp".into()],
+        verified_by: verified_by.into(),
+        expires_at,
+        request_id: request_id.into(),
+        ..BreakGlass::default()
+    };
+    let cases = [
+        ("as bob decided", emergency(1, until, "r-1", "k1"), emergency(1, until, "r-1", "k1"), None),
+        (
+            "another artefact",
+            emergency(2, until, "r-1", "k1"),
+            emergency(1, until, "r-1", "k1"),
+            Some("nonce"),
+        ),
+        ("longer", emergency(1, until + 1, "r-1", "k1"), emergency(1, until, "r-1", "k1"), Some("nonce")),
+        (
+            "an unknown key",
+            emergency(1, until, "r-1", "k9"),
+            emergency(1, until, "r-1", "k9"),
+            Some("no earlier entry records"),
+        ),
+    ];
+    for (name, stated, signed, finding) in cases {
+        let copy = tempfile::tempdir().expect("a directory");
+        let at = copy.path().join("node");
+        let copied = Command::new("cp").arg("-r").arg(dir.path()).arg(&at).status().expect("cp runs");
+        assert!(copied.success());
+        let nonce =
+            login_nonce(&break_glass(&slot, &signed.artifact_sha256, signed.expires_at, &signed.request_id));
+        let assertion = token("bob", &nonce, json!({}));
+        append(&at, Some(claims_of_bob(&assertion)), |subject_id, now| {
+            Event::BreakGlass(BreakGlass {
+                actor: Some(PersonRef { issuer: ISSUER.into(), subject_id }),
+                auth_time: now / 1_000_000 * 1_000_000,
+                assertion_sha256: sha256(assertion.as_bytes()).0.to_vec(),
+                ..stated
+            })
+        });
+        let (code, said) = verified(&at, &["--unseal"]);
+        assert_eq!(code, Some(i32::from(finding.is_some())), "{name}: {said}");
+        match finding {
+            Some(words) => assert!(said.contains("login finding:") && said.contains(words), "{name}: {said}"),
+            None => assert!(said.contains("1, 1 verified again"), "{name}: {said}"),
         }
     }
 }

@@ -34,6 +34,12 @@ fn issuer_key() -> SigningKey {
     SigningKey::from_bytes(&[77; 32])
 }
 
+/// The issuer's key, by a name.
+pub fn jwk(kid: &str) -> Value {
+    let x = BASE64_URL_SAFE_NO_PAD.encode(issuer_key().verifying_key().as_bytes());
+    json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "alg": "EdDSA", "use": "sig", "x": x})
+}
+
 /// A node whose approvers log in at an issuer whose key this test holds.
 pub struct Bank {
     pub dir: Directory,
@@ -43,8 +49,6 @@ pub struct Bank {
 impl Bank {
     pub fn open() -> Self {
         let dir = Directory::init(&LogUnderTest::Embedded);
-        let x = BASE64_URL_SAFE_NO_PAD.encode(issuer_key().verifying_key().as_bytes());
-        let jwk = |kid: &str| json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "alg": "EdDSA", "use": "sig", "x": x});
         // Under two names: of logins, and of access tokens, which the development issuer's code makes here.
         let keys = json!({"keys": [jwk("k1"), jwk(&key_id(&issuer_key().verifying_key()))]});
         fs::write(dir.path().join("issuer.json"), keys.to_string()).expect("written");

@@ -240,7 +240,7 @@ subjects = "keys/subjects.key"
 # targets = [{{ environment = "production", region = "", role = "champion", alias = "champion" }}]
 
 # Who may let an artefact into production for a while without a promotion (gate break-glass). Without this section
-# nobody may.
+# nobody may. Where administrators list issuers, they list this client and key too.
 # [break_glass]
 # issuer = "https://idp.example.bank"
 # audience = "promotion-ledger"

@@ -47,6 +47,10 @@ fn token(kid: &str, key: &SigningKey, changes: &Value) -> String {
     encode(&header, &claims, &EncodingKey::from_ed_der(der.as_bytes())).unwrap()
 }
 
+fn body() -> Body {
+    Body { idempotency_key: vec![5; 32], recorded_at: (AT + 10) * 1_000_000, ..Body::default() }
+}
+
 fn approval(assertion: &str) -> Approval {
     Approval {
         approver: Some(PersonRef { issuer: ISSUER.into(), subject_id: vec![1; 32] }),
@@ -77,7 +81,7 @@ fn found(assertion: &str, change: impl FnOnce(&mut Approval, &mut SealedClaims))
     change(&mut approval, &mut claims);
     let promoted = Promoted { slot: Some(Slot::default()), approvals: vec![approval], ..Promoted::default() };
     let event = Event::Promoted(promoted);
-    let kept = of_event(&event, &[5; 32]);
+    let kept = of_event(&event, &body());
     assert_eq!(kept.len(), 1);
     let clear = clear_finding(&keys(), &kept[0]);
     clear.into_iter().chain(findings(&keys(), &kept[0], &claims)).collect()
@@ -127,7 +131,58 @@ fn a_service_commits_to_nothing_and_a_rotated_key_verifies_what_it_signed() {
         let assertion = token("k1", &key(seed), &json!({}));
         let event =
             Event::Promoted(Promoted { approvals: vec![approval(&assertion)], ..Promoted::default() });
-        let kept = of_event(&event, &[5; 32]);
+        let kept = of_event(&event, &body());
         assert_eq!(findings(&keys, &kept[0], &claims(&assertion)), Vec::<String>::new(), "{seed}");
     }
+}
+
+#[test]
+fn an_emergencys_login_holds_and_every_part_of_it_that_was_exchanged_is_a_finding() {
+    let slot = Slot { model: "credit".into(), environment: "production".into(), ..Slot::default() };
+    let until = (AT + 3_600) * 1_000_000;
+    let nonce = login_nonce(&digest::break_glass(&slot, &[7; 32], until, "r-1"));
+    let assertion = token("k1", &key(1), &json!({ "nonce": nonce }));
+    let honest = BreakGlass {
+        slot: Some(slot),
+        artifact_sha256: vec![7; 32],
+        actor: Some(PersonRef { issuer: ISSUER.into(), subject_id: vec![1; 32] }),
+        group: "risk".into(),
+        groups_complete: true,
+        auth_time: AT * 1_000_000,
+        acr: "mfa".into(),
+        amr: vec!["otp".into()],
+        assertion_sha256: digest::sha256(assertion.as_bytes()).0.to_vec(),
+        verified_by: "k1".into(),
+        expires_at: until,
+        request_id: "r-1".into(),
+    };
+    let claims =
+        SealedClaims { issuer: ISSUER.into(), subject: "u-1".into(), assertion, ..SealedClaims::default() };
+    let found = |e: &BreakGlass, claims: &SealedClaims, keys: &RecordedKeys| {
+        let event = Event::BreakGlass(e.clone());
+        let kept = of_event(&event, &body());
+        let kept = kept.first().expect("a login");
+        let clear = clear_finding(keys, kept);
+        clear.map_or_else(|| findings(keys, kept, claims), |found| vec![found]).join("; ")
+    };
+    assert_eq!(found(&honest, &claims, &keys()), "");
+    let other_slot = Slot { model: "fraud".into(), ..honest.slot.clone().unwrap() };
+    let unsigned = token("k1", &key(2), &json!({}));
+    let cases: [(&str, BreakGlass, &str); 8] = [
+        ("artefact", BreakGlass { artifact_sha256: vec![8; 32], ..honest.clone() }, "nonce"),
+        ("slot", BreakGlass { slot: Some(other_slot), ..honest.clone() }, "nonce"),
+        ("time", BreakGlass { expires_at: until + 1, ..honest.clone() }, "nonce"),
+        ("request", BreakGlass { request_id: "r-2".into(), ..honest.clone() }, "nonce"),
+        ("group", BreakGlass { group: "on-call".into(), ..honest.clone() }, "matched group"),
+        ("login", BreakGlass { auth_time: 1, ..honest.clone() }, "auth_time"),
+        ("digest", BreakGlass { assertion_sha256: vec![0; 32], ..honest.clone() }, "another one"),
+        ("key", BreakGlass { verified_by: "k2".into(), ..honest.clone() }, "no earlier entry records"),
+    ];
+    for (name, forged, words) in cases {
+        let found = found(&forged, &claims, &keys());
+        assert!(found.contains(words), "{name}: {found:?}");
+    }
+    let forged = SealedClaims { assertion: unsigned, ..claims.clone() };
+    assert!(found(&honest, &forged, &keys()).contains("does not verify"));
+    assert!(found(&honest, &claims, &RecordedKeys::default()).contains("no earlier entry records"));
 }
