@@ -59,7 +59,7 @@ fn forge(
             approver: Some(PersonRef { issuer: ISSUER.into(), subject_id }),
             decided_at: now,
             groups_complete: true,
-            auth_time: now / 1_000_000 * 1_000_000,
+            auth_time: auth_time(&assertion),
             acr: "mfa".into(),
             amr: vec!["pwd".into(), "otp".into()],
             assertion_sha256: sha256(assertion.as_bytes()).0.to_vec(),
@@ -74,6 +74,14 @@ fn forge(
             decider: Some(decider),
         })
     });
+}
+
+/// When the login of a token was, microseconds.
+fn auth_time(assertion: &str) -> u64 {
+    let payload = assertion.split('.').nth(1).expect("a payload");
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(payload).expect("base64url");
+    let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+    claims["auth_time"].as_u64().expect("a time") * 1_000_000
 }
 
 fn claims_of_bob(assertion: &str) -> SealedClaims {
@@ -226,10 +234,10 @@ async fn an_emergency_that_a_front_door_widened_afterwards_is_caught_offline() {
         let nonce =
             login_nonce(&break_glass(&slot, &signed.artifact_sha256, signed.expires_at, &signed.request_id));
         let assertion = token("bob", &nonce, json!({}));
-        append(&at, Some(claims_of_bob(&assertion)), |subject_id, now| {
+        append(&at, Some(claims_of_bob(&assertion)), |subject_id, _| {
             Event::BreakGlass(BreakGlass {
                 actor: Some(PersonRef { issuer: ISSUER.into(), subject_id }),
-                auth_time: now / 1_000_000 * 1_000_000,
+                auth_time: auth_time(&assertion),
                 assertion_sha256: sha256(assertion.as_bytes()).0.to_vec(),
                 ..stated
             })

@@ -284,7 +284,7 @@ roles = ["operator"]
         &path("tls.crt"),
     ];
     let listed = run(&[&["list", "--url", &url, "--format", "json"], &own[..]].concat());
-    assert_eq!(listed.status.code(), Some(1), "{listed:?}");
+    assert_eq!(listed.status.code(), Some(4), "{listed:?}");
     assert!(
         String::from_utf8_lossy(&listed.stdout).contains("ListEntries needs one of the roles"),
         "{listed:?}"
