@@ -181,7 +181,7 @@ pub async fn receipt(
     Path((seq, entry)): Path<(Seq, Seq)>,
     headers: HeaderMap,
 ) -> Response {
-    let (visitor, _) = match desk.reader(&headers, seq) {
+    let (visitor, _) = match desk.reader(&headers, seq).await {
         Ok(found) => found,
         Err(instead) => return *instead,
     };
