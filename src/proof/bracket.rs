@@ -88,10 +88,10 @@ pub fn ranges(seen: &[Seen], size: u64) -> Vec<Range> {
     }
     let mut ranges: Vec<Range> = Vec::new();
     let (mut first, mut not_yet) = (0, None::<&Seen>);
-    for i in 0..=seen.len() {
+    for (i, there) in there.iter().enumerate() {
         let end = seen.get(i).map_or(size, |seen| seen.size.min(size));
         if end > first {
-            let bracket = Bracket { not_before: not_yet.map(Seen::at), not_after: there[i].map(Seen::at) };
+            let bracket = Bracket { not_before: not_yet.map(Seen::at), not_after: there.map(Seen::at) };
             match ranges.last_mut().filter(|range| range.bracket == bracket) {
                 Some(range) => range.last = end - 1,
                 None => ranges.push(Range { first, last: end - 1, bracket }),
