@@ -430,6 +430,7 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
     std::fs::write(&file, config.replace(&evidence, &service.locked_bucket("tw").await)).expect("written");
     let node = Node::serve(&twin);
     let client = node.client().await;
+    client.upload_all().await;
     while client.status().await.synced_size < size {
         let n = 10 + client.status().await.synced_size;
         client.promote(client.draft(0, n)).await.expect("a receipt");

@@ -130,7 +130,8 @@ async fn a_check_of_an_archive_in_a_bucket_asks_for_locks_reads_when_told_and_go
     let bucket = service.locked_bucket("archive-check").await;
     let proxy = Proxy::start(&service.endpoint).await;
     let through = Service { endpoint: proxy.endpoint.clone(), ..service.clone() };
-    let dir = directory(&through, &bucket, 2);
+    // Longer than two periods of the walk, by which a lock may end early.
+    let dir = directory(&through, &bucket, 30);
     let node = Node::serve_with(&dir.path(), &[("PROMOTION_LEDGER_ARCHIVE__EVERY_SECONDS", "1")]);
     let client = node.client().await;
     client.upload_all().await;
