@@ -432,8 +432,9 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
     let client = node.client().await;
     client.upload_all().await;
     while client.status().await.synced_size < size {
-        let n = 10 + client.status().await.synced_size;
-        client.promote(client.draft(0, n)).await.expect("a receipt");
+        // First promotions, each of another model.
+        let model = usize::try_from(client.status().await.synced_size).expect("small");
+        client.promote(client.draft(model, 0)).await.expect("a receipt");
     }
     node.stop();
     assert_eq!(verified(&["--dir", &text(&twin)], &[]).0, Some(0), "alone it holds");
