@@ -21,20 +21,12 @@ use promotion_ledger::{
         proto::{Person, PromoteRequest, PromotionDraft, Receipt},
     },
 };
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::{
-    harness::{Client, Directory, LogUnderTest, Node, binary, listening, unique},
+    harness::{Client, Directory, LogUnderTest, Node, binary, listening, retryable, unique},
     kafka_log::Broker,
 };
-
-/// Codes that tell the caller to send the same request again; `Cancelled` and a transport error are the client's own
-/// words for a connection that was closed under a call.
-fn retryable(status: &Status) -> bool {
-    use Code::{Aborted, Cancelled, DeadlineExceeded, ResourceExhausted, Unavailable};
-    matches!(status.code(), Aborted | Cancelled | DeadlineExceeded | ResourceExhausted | Unavailable)
-        || (status.code() == Code::Unknown && status.message() == "transport error")
-}
 
 /// Puts a file where a directory was, so that everything below it fails; gives back how to undo it.
 fn blocked(dir: &Path) -> impl FnOnce() + use<> {

@@ -5,6 +5,7 @@ use std::{
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 pub use promotion_ledger::cli::source::Channel;
@@ -33,7 +34,7 @@ use promotion_ledger::{
         verify::{Depth, StoredEntry, Verifier},
     },
 };
-use tonic::{Status, service::interceptor::InterceptedService, transport};
+use tonic::{Code, Status, service::interceptor::InterceptedService, transport};
 
 /// Where a node's records go in a test.
 #[derive(Debug, Clone)]
@@ -299,18 +300,18 @@ impl Node {
     }
 
     /// Waits until the node ends by itself: its exit code, and everything that it wrote to stderr.
-    pub fn ends(mut self, within: std::time::Duration) -> (i32, String) {
-        let deadline = std::time::Instant::now() + within;
+    pub fn ends(mut self, within: Duration) -> (i32, String) {
+        let deadline = Instant::now() + within;
         let mut child = self.child.take().expect("a running node");
         let status = loop {
             if let Some(status) = child.try_wait().expect("a status") {
                 break status;
             }
-            if std::time::Instant::now() > deadline {
+            if Instant::now() > deadline {
                 self.child = Some(child);
                 panic!("the node still runs after {within:?}");
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(100));
         };
         let said = self.said.take().expect("started by `serve`").join().expect("its lines");
         (status.code().or(status.signal()).expect("a code or a signal"), said.join("\n"))
@@ -333,7 +334,7 @@ impl Node {
     /// SIGTERM, and waits for a clean end: everything that it wrote to stderr.
     pub fn stop_and_tell(self) -> String {
         self.signal(rustix::process::Signal::TERM);
-        let (code, said) = self.ends(std::time::Duration::from_secs(30));
+        let (code, said) = self.ends(Duration::from_secs(30));
         assert_eq!(code, 0, "{said}");
         said
     }
@@ -365,6 +366,14 @@ pub struct Client {
     issuer: Development,
     /// The evidence of the sample promotions.
     pub pieces: [Piece; 7],
+}
+
+/// Codes that tell the caller to send the same request again; `Cancelled` and a transport error are the client's own
+/// words for a connection that was closed under a call.
+pub fn retryable(status: &Status) -> bool {
+    use Code::{Aborted, Cancelled, DeadlineExceeded, ResourceExhausted, Unavailable};
+    matches!(status.code(), Aborted | Cancelled | DeadlineExceeded | ResourceExhausted | Unavailable)
+        || (status.code() == Code::Unknown && status.message() == "transport error")
 }
 
 impl Client {
@@ -443,6 +452,22 @@ impl Client {
         let draft = self.approved(draft);
         let response = self.emitter().promote(PromoteRequest { promotion: Some(draft) }).await?;
         Ok(response.into_inner().receipt.expect("a receipt"))
+    }
+
+    /// The receipt of a promotion, as a caller gets it: the same request again while the answer says so. Stores and
+    /// brokers of a busy machine may be slow.
+    pub async fn settle(&self, draft: PromotionDraft) -> Receipt {
+        let request = PromoteRequest { promotion: Some(self.approved(draft)) };
+        let begun = Instant::now();
+        loop {
+            match self.emitter().promote(request.clone()).await {
+                Ok(response) => return response.into_inner().receipt.expect("a receipt"),
+                Err(status) if retryable(&status) && begun.elapsed() < Duration::from_secs(120) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(status) => panic!("after {:?}: {status}", begun.elapsed()),
+            }
+        }
     }
 
     /// How the node is doing.

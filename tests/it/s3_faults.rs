@@ -101,7 +101,7 @@ impl Behind {
         let file = dir.path().join("promotion-ledger.toml");
         let config = std::fs::read_to_string(&file).expect("a configuration");
         let config =
-            config.replace("timeout_seconds = 5\n", &format!("timeout_seconds = {timeout_seconds}\n"));
+            config.replace("timeout_seconds = 20\n", &format!("timeout_seconds = {timeout_seconds}\n"));
         std::fs::write(&file, config).expect("a configuration");
         let node = Node::serve_with(&dir.path(), &[("PROMOTION_LEDGER_ARCHIVE__EVERY_SECONDS", "1")]);
         Some(Self { proxy, node, _dir: dir })

@@ -24,7 +24,7 @@ pub fn directory_on(log: &LogUnderTest, service: &Service, bucket: &str, retain_
         .replace("kind = \"filesystem\"", "kind = \"s3\"")
         .replace("retain_days = 3650", &format!("retain_days = {retain_days}"));
     let s3 = format!(
-        "\n[evidence.s3]\nbucket = {bucket:?}\nendpoint = {:?}\npath_style = true\ncredentials = {:?}\ntimeout_seconds = 5\n",
+        "\n[evidence.s3]\nbucket = {bucket:?}\nendpoint = {:?}\npath_style = true\ncredentials = {:?}\ntimeout_seconds = 20\n",
         service.endpoint, service.credentials
     );
     fs::write(&file, config + &s3).expect("a configuration");

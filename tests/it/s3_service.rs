@@ -121,7 +121,7 @@ impl Service {
     pub fn settings(&self, bucket: &str) -> serde_json::Value {
         serde_json::json!({
             "bucket": bucket, "endpoint": self.endpoint, "path_style": true, "credentials": self.credentials,
-            "timeout_seconds": 5,
+            "timeout_seconds": 20,
         })
     }
 
