@@ -170,6 +170,33 @@ pub fn algorithms(names: &[String]) -> Option<Vec<Algorithm>> {
     if names.is_empty() { None } else { names.iter().map(one).collect() }
 }
 
+/// When a token is good: `nbf`, `iat` and `exp` (RFC 7519 section 4.1), seconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    not_before: u64,
+    issued_at: u64,
+    expires: u64,
+}
+
+impl Lifetime {
+    /// Whether the token is good now, give or take [`LEEWAY_SECONDS`].
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`], [`Refusal::Future`].
+    pub fn covers(&self, now: Micros) -> Result<(), Refusal> {
+        let seconds = now / 1_000_000;
+        if self.expires.saturating_add(LEEWAY_SECONDS) <= seconds {
+            return Err(Refusal::Expired(self.expires, seconds - self.expires));
+        }
+        for (time, name) in [(self.not_before, "nbf"), (self.issued_at, "iat")] {
+            if time > seconds.saturating_add(LEEWAY_SECONDS) {
+                return Err(Refusal::Future(time, name));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Who a token's holder is.
 ///
 /// # Errors
@@ -181,6 +208,20 @@ pub fn verify(
     expected: &Expected<'_>,
     now: Micros,
 ) -> Result<Principal, Refusal> {
+    verify_lasting(token, keys, rules, expected, now).map(|(principal, _)| principal)
+}
+
+/// Who a token's holder is, and for how long the token says so.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn verify_lasting(
+    token: &str,
+    keys: &JwkSet,
+    rules: &IssuerRules,
+    expected: &Expected<'_>,
+    now: Micros,
+) -> Result<(Principal, Lifetime), Refusal> {
     if token.len() > ASSERTION_LEN_MAX {
         return Err(Refusal::Form(format!("longer than {ASSERTION_LEN_MAX} bytes")));
     }
@@ -206,25 +247,19 @@ pub fn verify(
     }
     let typ = claims.typ.as_deref();
     check_type(typ, expected.usage, &["id"], &["bearer"])?;
-    let seconds = now / 1_000_000;
-    if claims.exp.saturating_add(LEEWAY_SECONDS) <= seconds {
-        return Err(Refusal::Expired(claims.exp, seconds - claims.exp));
-    }
-    for (time, name) in [(claims.nbf.unwrap_or(0), "nbf"), (claims.iat, "iat")] {
-        if time > seconds.saturating_add(LEEWAY_SECONDS) {
-            return Err(Refusal::Future(time, name));
-        }
-    }
+    let lifetime =
+        Lifetime { not_before: claims.nbf.unwrap_or(0), issued_at: claims.iat, expires: claims.exp };
+    lifetime.covers(now)?;
     if expected.nonce.is_some() && claims.nonce.as_deref() != expected.nonce {
         return Err(Refusal::Nonce);
     }
-    let auth_time = fresh(claims.auth_time, expected.auth_time_min, seconds)?;
+    let auth_time = fresh(claims.auth_time, expected.auth_time_min, now / 1_000_000)?;
     let acr = claims.acr.unwrap_or_default();
     if !expected.acr.is_empty() && !expected.acr.contains(&acr) {
         return Err(Refusal::Acr { found: acr, expected: expected.acr.to_vec() });
     }
     let (groups, groups_complete) = groups(&value, &rules.groups_claim);
-    Ok(Principal {
+    let principal = Principal {
         issuer: claims.iss,
         subject: claims.sub,
         name: claims.name.unwrap_or_default(),
@@ -234,7 +269,8 @@ pub fn verify(
         amr: claims.amr,
         auth_time,
         verified_by: kid,
-    })
+    };
+    Ok((principal, lifetime))
 }
 
 /// The claims of a token whose signature verifies, and the id of the key.
