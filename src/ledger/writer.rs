@@ -41,7 +41,7 @@ const UNSYNCED_BATCHES_MAX: usize = 64;
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// One write, one sync and one checkpoint for one part in this many of the calls that are on their way: few of them wait
 /// for nobody, many share what each would pay alone.
-const GATHERED_SHARE: usize = 4;
+const GATHERED_SHARE: usize = 3;
 /// But no longer than this, nor for more than so many.
 const GATHERING_MAX: Duration = Duration::from_millis(8);
 const GATHERED_MAX: usize = 64;
