@@ -26,13 +26,44 @@ impl Directory {
     }
 }
 
-fn sync_dir(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), durable::sync)
+/// Whether bytes are what [`Directory::destroy`] leaves before the name goes. No record and no name is all zeroes.
+fn is_overwritten(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
+}
+
+/// Takes a name away whose bytes were overwritten. Whether the name is free now.
+fn make_room(path: &Path) -> io::Result<bool> {
+    let overwritten = |path: &Path| match fs::read(path) {
+        Ok(bytes) => Ok(Some(is_overwritten(&bytes))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    if overwritten(path)? == Some(false) {
+        return Ok(false);
+    }
+    // Moved away and looked at again: another node may have made room, and a record, in the meantime.
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let away = tempfile::NamedTempFile::new_in(parent)?;
+    match fs::rename(path, away.path()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        moved => moved?,
+    }
+    let free = overwritten(away.path())? != Some(false);
+    if !free {
+        match fs::hard_link(away.path(), path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    durable::sync(parent)?;
+    Ok(free)
 }
 
 impl RecordStore for Directory {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.0.join(name)) {
+            // `destroy` takes the name away next.
+            Ok(bytes) if is_overwritten(&bytes) => Ok(None),
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -40,7 +71,11 @@ impl RecordStore for Directory {
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        durable::create(&self.0.join(name), bytes, 0o600).map(|_| ())
+        let path = self.0.join(name);
+        if !durable::create(&path, bytes, 0o600)? && make_room(&path)? {
+            durable::create(&path, bytes, 0o600)?;
+        }
+        Ok(())
     }
 
     /// Overwrites the bytes before the name goes: a file system may keep the blocks of a removed file for long.
@@ -54,9 +89,40 @@ impl RecordStore for Directory {
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
         file.write_all_at(&vec![0; length], 0)?;
         file.sync_all()?;
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => sync_dir(&path),
-        }
+        make_room(&path).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who reads between the overwriting and the removal is told what is true a moment later.
+    #[test]
+    fn a_record_that_was_overwritten_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Directory::open(dir.path()).unwrap();
+        let name = format!("ids/{}", "ab".repeat(32));
+        records.put_if_absent(&name, b"subjects/cd").unwrap();
+        assert_eq!(records.get(&name).unwrap(), Some(b"subjects/cd".to_vec()));
+        fs::write(dir.path().join(&name), [0; 11]).unwrap();
+        assert_eq!(records.get(&name).unwrap(), None);
+        records.destroy(&name).unwrap();
+        assert!(!dir.path().join(&name).exists());
+    }
+
+    /// A crash between overwriting and removal: the name is free for a person who comes again, and nothing else lies about.
+    #[test]
+    fn what_was_overwritten_makes_room_and_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Directory::open(dir.path()).unwrap();
+        let name = format!("subjects/{}", "cd".repeat(32));
+        fs::write(dir.path().join(&name), [0; 136]).unwrap();
+        records.put_if_absent(&name, b"a record").unwrap();
+        assert_eq!(records.get(&name).unwrap(), Some(b"a record".to_vec()));
+        records.put_if_absent(&name, b"another").unwrap();
+        assert_eq!(records.get(&name).unwrap(), Some(b"a record".to_vec()));
+        assert!(!make_room(&dir.path().join(&name)).unwrap());
+        assert_eq!(fs::read_dir(dir.path().join("subjects")).unwrap().count(), 1);
     }
 }

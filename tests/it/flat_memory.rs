@@ -1,5 +1,5 @@
-//! Verification takes the same memory however long the ledger is: it is run over one ledger and over one twice as long, whose
-//! records alone have tens of megabytes more.
+//! Verification takes the same memory however long the ledger is: it is run over one ledger and over one three times as long,
+//! whose further records alone are more than any chance explains.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -15,16 +15,18 @@ use promotion_ledger::{
 
 use crate::harness::{Directory, LogUnderTest, Node, binary};
 
-/// Entries of the short ledger, about 16 KiB each: more than is read ahead and checked at a time. The long one has twice as many.
+/// Entries of the short ledger, about 16 KiB each: more than is read ahead and checked at a time. The long one has three times
+/// as many.
 const ENTRIES: u32 = 5_000;
-const TIMES: u32 = 2;
+const TIMES: u32 = 3;
 /// Entries that are written at a time.
 const BATCH: u32 = 250;
 /// Attempts of a probe, and the bytes that the store answered to each.
 const ATTEMPTS: usize = 16;
 const ANSWER_LEN: usize = 1_000;
-/// What the longer ledger may take more, bytes: much less than its further records, and more than chance.
-const GROWTH_MAX: u64 = 32 << 20;
+/// What the longer ledger may take more, bytes: less than half of its further records, and more than chance. The same run over
+/// the same ledger differs by up to 50 MiB on a busy machine: how far reading is ahead, and when freed pages go back.
+const GROWTH_MAX: u64 = 72 << 20;
 
 /// The n-th probe of an evidence store: the longest event that a node's own key may record, no two alike.
 fn probed(n: u32) -> Event {
@@ -104,7 +106,7 @@ fn peak(args: &[&str]) -> u64 {
 }
 
 #[test]
-fn verification_takes_no_more_memory_for_a_ledger_twice_as_long() {
+fn verification_takes_no_more_memory_for_a_ledger_three_times_as_long() {
     let measured: Vec<_> = [ENTRIES, TIMES * ENTRIES]
         .into_iter()
         .map(|entries| {

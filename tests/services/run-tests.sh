@@ -10,6 +10,8 @@ set -euo pipefail
 services=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$services/../.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger/target}
+# Most tests wait for a disk, a broker or a clock: two for each core take half the time.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
 # Pinned: what the second computation of the test vectors imports.
 vector_packages=(blake3==1.0.11 cryptography==50.0.2)
 check=tests/vectors/check.py
