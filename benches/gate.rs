@@ -17,13 +17,9 @@ use promotion_ledger::{
         source::{self, Channel},
     },
     clock::{Clock, SystemClock},
-    event::{
-        digest::sha256,
-        proto::{
-            CheckRequest, EvidenceDescription, PromoteRequest, PromotionDraft, UploadEvidenceRequest,
-            check_request::Subject, emitter_service_client::EmitterServiceClient,
-            gate_service_client::GateServiceClient, upload_evidence_request::Part,
-        },
+    event::proto::{
+        CheckRequest, PromoteRequest, PromotionDraft, check_request::Subject,
+        emitter_service_client::EmitterServiceClient, gate_service_client::GateServiceClient,
     },
 };
 
@@ -75,17 +71,7 @@ fn serve(dir: &std::path::Path) -> (Running, String) {
 
 async fn promote(url: &str, channel: &Channel, models: usize) -> Vec<PromotionDraft> {
     let pieces = sample::evidence();
-    for piece in &pieces {
-        let description = EvidenceDescription {
-            sha256: sha256(&piece.bytes).0.to_vec(),
-            length: piece.bytes.len() as u64,
-            media_type: piece.media_type.into(),
-            offset: 0,
-        };
-        let parts = [Part::Description(description), Part::Chunk(piece.bytes.clone())];
-        let messages = tokio_stream::iter(parts.map(|part| UploadEvidenceRequest { part: Some(part) }));
-        EmitterServiceClient::new(channel.clone()).upload_evidence(messages).await.expect("an upload");
-    }
+    sample::upload(channel, &pieces).await.expect("uploads");
     let now = SystemClock.now();
     let issuer =
         credentials::development(url).unwrap_or_else(|why| panic!("{}", why.message)).expect("an issuer");

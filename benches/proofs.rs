@@ -32,13 +32,7 @@ use promotion_ledger::{
     },
     clock::{Clock, SystemClock},
     config::Config,
-    event::{
-        digest::sha256,
-        proto::{
-            EvidenceDescription, PromoteRequest, UploadEvidenceRequest,
-            emitter_service_client::EmitterServiceClient, upload_evidence_request::Part,
-        },
-    },
+    event::proto::{PromoteRequest, emitter_service_client::EmitterServiceClient},
     identity::development::Development,
     keyfile,
     ledger::{Ledger, recover, store::Store, writer},
@@ -200,18 +194,7 @@ impl Bench {
         let key = keyfile::signing_key(&dir.join("keys/log.pem")).expect("the log key");
         let pieces = Arc::new(sample::evidence());
         let bench = Self { node, address, issuer, pieces, key, stop: Some(stop), served };
-        let channel = bench.channel().await;
-        for piece in bench.pieces.iter() {
-            let description = EvidenceDescription {
-                sha256: sha256(&piece.bytes).0.to_vec(),
-                length: piece.bytes.len() as u64,
-                media_type: piece.media_type.into(),
-                offset: 0,
-            };
-            let parts = [Part::Description(description), Part::Chunk(piece.bytes.clone())];
-            let messages = tokio_stream::iter(parts.map(|part| UploadEvidenceRequest { part: Some(part) }));
-            EmitterServiceClient::new(channel.clone()).upload_evidence(messages).await.expect("an upload");
-        }
+        sample::upload(&bench.channel().await, &bench.pieces[..]).await.expect("uploads");
         bench
     }
 

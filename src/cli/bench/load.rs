@@ -19,14 +19,10 @@ use crate::{
     },
     clock::{Clock, SystemClock},
     config::Config,
-    event::{
-        digest::sha256,
-        proto::{
-            EvidenceDescription, GetEntryRequest, GetStatusRequest, GetStatusResponse, PromoteRequest,
-            UploadEvidenceRequest, auditor_service_client::AuditorServiceClient,
-            emitter_service_client::EmitterServiceClient, get_entry_request::By,
-            upload_evidence_request::Part,
-        },
+    event::proto::{
+        GetEntryRequest, GetStatusRequest, GetStatusResponse, PromoteRequest,
+        auditor_service_client::AuditorServiceClient, emitter_service_client::EmitterServiceClient,
+        get_entry_request::By,
     },
     identity::development::Development,
     node::Node,
@@ -171,9 +167,7 @@ async fn drive(url: &str, args: &Args) -> Result<Measured> {
     let issuer = credentials::development(url)?.map(Arc::new);
     let first = channels.first().cloned().ok_or_else(|| Failure::usage("--clients is 0"))?;
     let pieces = Arc::new(sample::evidence());
-    for piece in pieces.iter() {
-        upload(first.clone(), piece).await?;
-    }
+    sample::upload(&first, &pieces[..]).await?;
     let mut auditor = AuditorServiceClient::new(first);
     let before = status(&mut auditor).await?;
     let used_before = processor::used();
@@ -272,19 +266,6 @@ fn connections_needed(clients: usize) -> usize {
 
 async fn status(auditor: &mut AuditorServiceClient<Channel>) -> Result<GetStatusResponse> {
     Ok(auditor.get_status(GetStatusRequest {}).await?.into_inner())
-}
-
-async fn upload(channel: Channel, piece: &sample::Piece) -> Result<()> {
-    let description = EvidenceDescription {
-        sha256: sha256(&piece.bytes).0.to_vec(),
-        length: piece.bytes.len() as u64,
-        media_type: piece.media_type.into(),
-        ..EvidenceDescription::default()
-    };
-    let parts = [Part::Description(description), Part::Chunk(piece.bytes.clone())];
-    let messages = tokio_stream::iter(parts.map(|part| UploadEvidenceRequest { part: Some(part) }));
-    EmitterServiceClient::new(channel).upload_evidence(messages).await?;
-    Ok(())
 }
 
 #[derive(Default)]

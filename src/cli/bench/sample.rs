@@ -1,16 +1,20 @@
 //! Six-field promotions for the load: complete, distinct, on evidence that is uploaded once.
 
-use crate::event::{
-    Digest, Micros,
-    digest::sha256,
-    proto::{
-        Answer, ApprovalDraft, ApprovalForm, ApprovalRequestDraft, BandCheck, ChallengerComparison,
-        Comparator, ComparatorRole, Dataset, DatasetStrength, EvidenceRef, Explanation, FormQuestion,
-        ModelVersion, Person, PromotionDraft, Slot, SlotRole,
+use crate::{
+    cli::source::Channel,
+    event::{
+        Digest, Micros,
+        digest::sha256,
+        proto::{
+            Answer, ApprovalDraft, ApprovalForm, ApprovalRequestDraft, BandCheck, ChallengerComparison,
+            Comparator, ComparatorRole, Dataset, DatasetStrength, EvidenceDescription, EvidenceRef,
+            Explanation, FormQuestion, ModelVersion, Person, PromotionDraft, Slot, SlotRole,
+            UploadEvidenceRequest, emitter_service_client::EmitterServiceClient,
+            upload_evidence_request::Part,
+        },
     },
+    identity::development::ISSUER_DEFAULT as ISSUER,
 };
-
-use crate::identity::development::ISSUER_DEFAULT as ISSUER;
 
 /// A piece of shared evidence.
 pub struct Piece {
@@ -33,6 +37,26 @@ pub fn evidence() -> [Piece; 7] {
         piece("dataset definition", "application/yaml"),
         piece("model profile", "application/json"),
     ]
+}
+
+/// Uploads the evidence, which every promotion of the load needs to be there.
+///
+/// # Errors
+/// Of the first call that failed.
+pub async fn upload(channel: &Channel, pieces: &[Piece]) -> Result<(), tonic::Status> {
+    let mut emitter = EmitterServiceClient::new(channel.clone());
+    for piece in pieces {
+        let description = EvidenceDescription {
+            sha256: sha256(&piece.bytes).0.to_vec(),
+            length: piece.bytes.len() as u64,
+            media_type: piece.media_type.into(),
+            offset: 0,
+        };
+        let parts = [Part::Description(description), Part::Chunk(piece.bytes.clone())];
+        let messages = parts.map(|part| UploadEvidenceRequest { part: Some(part) });
+        emitter.upload_evidence(tokio_stream::iter(messages)).await?;
+    }
+    Ok(())
 }
 
 fn reference(piece: &Piece) -> Option<EvidenceRef> {
