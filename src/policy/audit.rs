@@ -7,7 +7,13 @@ use crate::event::{
     proto::{AdminAct, Body, PolicyActivated, Promoted, body::Event},
 };
 
-use super::{check::Policy, compile, followed::Followed, inputs::Inputs, recheck};
+use super::{
+    check::Policy,
+    compile,
+    followed::Followed,
+    inputs::Inputs,
+    recheck::{self, Earlier},
+};
 
 /// What routed at a position.
 #[derive(Clone)]
@@ -76,8 +82,11 @@ impl Audit {
             }
             InForce::Policy(policy) => {
                 let slot = promoted.slot.as_ref().map(digest::slot).unwrap_or_default();
-                let previous = self.slots.current(&slot).map(|(seq, artifact)| (seq, *artifact));
-                let (inputs, findings) = recheck::findings(promoted, policy, previous);
+                let earlier = Earlier {
+                    current: self.slots.current(&slot).map(|(seq, artifact)| (seq, *artifact)),
+                    human: self.slots.human(&slot).map(|(seq, _)| seq),
+                };
+                let (inputs, findings) = recheck::findings(promoted, policy, earlier);
                 audited(inputs, findings)
             }
         }

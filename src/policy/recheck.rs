@@ -1,7 +1,7 @@
 //! An event's routing, derived again from what the event froze: by every node, and by everybody who verifies.
 
 use crate::event::{
-    Digest,
+    Digest, Seq,
     promotion::Problem,
     proto::{MatchedRule, Promoted, Routing, SlotRole},
 };
@@ -35,6 +35,15 @@ pub fn routing(policy: &Policy, route: &Route, inputs: Vec<u8>) -> Routing {
         inputs,
         approved_under_sha256: Vec::new(),
     }
+}
+
+/// What a slot held before a promotion.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Earlier {
+    /// The promotion that was current, and its artefact.
+    pub current: Option<(Seq, Digest)>,
+    /// The last one that was current and that people approved: a later one would hide what has added up since.
+    pub human: Option<Seq>,
 }
 
 /// The facts that requirements are about, from an event: people are pseudonyms there.
@@ -90,17 +99,13 @@ pub fn band_problems(promoted: &Promoted, inputs: &Inputs) -> Vec<Problem> {
 /// What an event's routing does not follow from: empty if policy and frozen inputs give exactly what was recorded,
 /// the inputs are about this promotion, and it lacks nothing that its tier requires.
 ///
-/// `previous` is the seq and artefact of the slot's promotion that was current when this one was recorded. Gives the
-/// inputs back, which reading took longer than routing them.
-pub fn findings(
-    promoted: &Promoted,
-    policy: &Policy,
-    previous: Option<(u64, Digest)>,
-) -> (Option<Inputs>, Vec<String>) {
+/// `earlier` is what the slot held when this one was recorded. Gives the inputs back, which reading took longer than
+/// routing them.
+pub fn findings(promoted: &Promoted, policy: &Policy, earlier: Earlier) -> (Option<Inputs>, Vec<String>) {
     let Some(recorded) = &promoted.routing else { return (None, vec!["the event has no routing".into()]) };
     match Inputs::from_bytes(&recorded.inputs) {
         Ok(inputs) => {
-            let findings = routed_otherwise(promoted, recorded, policy, &inputs, previous);
+            let findings = routed_otherwise(promoted, recorded, policy, &inputs, earlier);
             (Some(inputs), findings)
         }
         Err(error) => (None, vec![error.to_string()]),
@@ -112,13 +117,13 @@ fn routed_otherwise(
     recorded: &Routing,
     policy: &Policy,
     inputs: &Inputs,
-    previous: Option<(u64, Digest)>,
+    earlier: Earlier,
 ) -> Vec<String> {
     let route = match policy.route(inputs) {
         Ok(route) => route,
         Err(error) => return vec![error.to_string()],
     };
-    let mut findings = about_something_else(promoted, inputs, previous);
+    let mut findings = about_something_else(promoted, inputs, earlier);
     // The inputs are what was just read, and which policy people approved under does not follow from them.
     let derived = Routing {
         approved_under_sha256: recorded.approved_under_sha256.clone(),
@@ -136,26 +141,24 @@ fn routed_otherwise(
 }
 
 /// Where frozen inputs are not about the promotion in whose event they stand.
-fn about_something_else(
-    promoted: &Promoted,
-    inputs: &Inputs,
-    previous: Option<(u64, Digest)>,
-) -> Vec<String> {
+fn about_something_else(promoted: &Promoted, inputs: &Inputs, earlier: Earlier) -> Vec<String> {
     let slot = promoted.slot.clone().unwrap_or_default();
     let model = promoted.model_version.as_ref().map(|model| hex::encode(&model.artifact_sha256));
     let dataset = promoted.dataset.as_ref().map(|dataset| hex::encode(&dataset.digest));
-    let found_previous = inputs.previous.as_ref().map(|p| (p.seq, p.artifact_sha256.clone()));
+    let previous = inputs.previous.as_ref().map(|p| (p.seq, p.artifact_sha256.clone()));
+    let human = inputs.since_human.as_ref().map(|human| human.seq);
     let pairs = [
         ("model", inputs.candidate.model == slot.model),
         ("environment", inputs.candidate.environment == slot.environment),
         ("role", inputs.candidate.role == role_name(slot.role)),
         ("artefact", Some(&inputs.candidate.artifact_sha256) == model.as_ref()),
         ("dataset", Some(&inputs.candidate.dataset_digest) == dataset.as_ref()),
-        // A current promotion without a readable profile counts as none; never the reverse.
+        // An earlier promotion without a readable profile counts as none; never the reverse.
         (
             "previous promotion",
-            found_previous.is_none() || found_previous == previous.map(|(seq, a)| (seq, a.to_string())),
+            previous.is_none() || previous == earlier.current.map(|(seq, a)| (seq, a.to_string())),
         ),
+        ("last promotion that people approved", human.is_none() || human == earlier.human),
     ];
     let other = pairs.into_iter().filter(|(_, same)| !same);
     other.map(|(what, _)| format!("the routing inputs are about another {what}")).collect()

@@ -14,11 +14,15 @@ use std::{
 
 use promotion_ledger::{
     event::{
-        Header, Outcome, canonical,
+        Digest, Header, Outcome, canonical,
         digest::sha256,
         proto::{PromotionDraft, body::Event},
     },
-    policy::{self, audit::Audit, recheck},
+    policy::{
+        self,
+        audit::Audit,
+        recheck::{self, Earlier},
+    },
 };
 use serde_json::Value;
 use tonic_types::StatusExt;
@@ -352,7 +356,7 @@ async fn every_changed_part_of_a_route_is_a_finding() {
     let Some(Event::Promoted(promoted)) = record.body.event else { panic!("no promotion") };
     let yaml = fs::read(examples().join("policy.yaml")).expect("a policy");
     let policy = policy::load(&yaml).expect("a good policy");
-    assert_eq!(recheck::findings(&promoted, &policy, None).1, Vec::<String>::new());
+    assert_eq!(recheck::findings(&promoted, &policy, Earlier::default()).1, Vec::<String>::new());
     type Change = fn(&mut promotion_ledger::event::proto::Promoted);
     let changes: [(&str, Change); 9] = [
         ("tier", |p| p.routing.as_mut().expect("a route").tier = "low".into()),
@@ -368,8 +372,32 @@ async fn every_changed_part_of_a_route_is_a_finding() {
     for (name, change) in changes {
         let mut changed = promoted.clone();
         change(&mut changed);
-        assert!(!recheck::findings(&changed, &policy, None).1.is_empty(), "{name}");
+        assert!(!recheck::findings(&changed, &policy, Earlier::default()).1.is_empty(), "{name}");
     }
+    // A retrain, which says against what it was compared: the ledger knows what that was.
+    succeeded(&ledger.promote(&examples().join("2026-11-14/promotion.yaml")));
+    let entries = ledger.node.client().await.entries().await;
+    let record = canonical::decode(&entries[3].record).expect("a record");
+    let Some(Event::Promoted(retrained)) = record.body.event else { panic!("no promotion") };
+    let artifact = Digest::from_slice(&promoted.model_version.expect("a model").artifact_sha256);
+    let artifact = artifact.expect("a digest");
+    let found = |promoted, current, human| {
+        recheck::findings(promoted, &policy, Earlier { current: Some((current, artifact)), human }).1
+    };
+    assert_eq!(found(&retrained, 2, Some(2)), Vec::<String>::new());
+    assert!(found(&retrained, 1, Some(2))[0].contains("another previous promotion"));
+    for other in [None, Some(1)] {
+        assert!(found(&retrained, 2, other)[0].contains("another last promotion that people approved"));
+    }
+    // What has added up is forgotten by naming a later promotion, here by its own inputs and their own route.
+    let mut forgetful = retrained.clone();
+    let routing = forgetful.routing.as_mut().expect("a route");
+    let mut inputs = policy::Inputs::from_bytes(&routing.inputs).expect("inputs");
+    inputs.since_human.as_mut().expect("a person approved before").seq = 3;
+    let route = policy.route(&inputs).expect("a route");
+    *routing = recheck::routing(&policy, &route, inputs.to_bytes().expect("bytes"));
+    let said = ["the routing inputs are about another last promotion that people approved"];
+    assert_eq!(found(&forgetful, 2, Some(2)), said);
     ledger.node.stop();
 }
 
