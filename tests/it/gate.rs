@@ -304,6 +304,13 @@ async fn modes_decide_what_a_refusal_does() {
     assert!(said.contains("was never promoted") && said.contains("::error title=Gate (enforce)"), "{said}");
     let xml = std::fs::read_to_string(&junit).expect("a report");
     assert!(xml.contains("failures=\"1\"") && xml.contains("was never promoted"), "{xml}");
+    // Where no node answers, the report of the run before does not stand for this one.
+    let mut nobody = github.clone();
+    nobody[9] = "http://127.0.0.1:9";
+    let said = command(&nobody, 3);
+    assert!(said.contains("::error title=Gate::sha256:") && said.contains("not decided"), "{said}");
+    let xml = std::fs::read_to_string(&junit).expect("a report");
+    assert!(xml.contains("failures=\"0\" errors=\"1\"") && !xml.contains("never promoted"), "{xml}");
     stage.mode("observe");
     assert_eq!(
         stage.ask(1, &slot()).await,

@@ -64,32 +64,37 @@ struct What {
 pub async fn run(args: Args, format: Format) -> Result {
     let what = subject(&args.what)?;
     let name = named(&what);
-    let outcome = match args.offline.open()? {
-        Some(list) => {
-            let Subject::ArtifactSha256(bytes) = &what else {
-                return Err(Failure::usage("offline, give --artifact or --file: a version names no bytes"));
-            };
-            let artifact = Digest::from_slice(bytes).unwrap_or_default();
-            list.decide(&artifact, &args.target.slot())
-        }
-        None => {
-            let answer = args.node.open().await?.check(what, args.target.slot()).await?;
-            if let Some(key) = args.offline.log_key()? {
-                trusted(&answer, &key)?;
-            }
-            of_answer(&answer)
-        }
-    };
+    let outcome = decide(&args, what).await;
+    // A report of an earlier run must not stand for this one: what was not decided is reported too.
+    let reported = outcome.as_ref().map_err(|failure| failure.message.as_str());
     if let Some(path) = &args.junit {
-        let xml = report::junit(&name, &args.target.slot(), &outcome);
+        let xml = report::junit(&name, &args.target.slot(), reported);
         std::fs::write(path, xml)
             .map_err(|error| Failure::new(Exit::Internal, format!("{}: {error}", path.display())))?;
     }
-    print(&name, &args.target, &outcome, format);
-    if args.github && format == Format::Text {
-        report::annotations(&name, &outcome).iter().for_each(|line| say!("{line}"));
+    if let Ok(outcome) = &outcome {
+        print(&name, &args.target, outcome, format);
     }
-    Ok(if outcome.allowed { Exit::Ok } else { Exit::No })
+    if args.github && format == Format::Text {
+        report::annotations(&name, reported).iter().for_each(|line| say!("{line}"));
+    }
+    outcome.map(|outcome| if outcome.allowed { Exit::Ok } else { Exit::No })
+}
+
+/// By the status list, where one is given, else by the node.
+async fn decide(args: &Args, what: Subject) -> Result<Outcome> {
+    if let Some(list) = args.offline.open()? {
+        let Subject::ArtifactSha256(bytes) = &what else {
+            return Err(Failure::usage("offline, give --artifact or --file: a version names no bytes"));
+        };
+        let artifact = Digest::from_slice(bytes).unwrap_or_default();
+        return Ok(list.decide(&artifact, &args.target.slot()));
+    }
+    let answer = args.node.open().await?.check(what, args.target.slot()).await?;
+    if let Some(key) = args.offline.log_key()? {
+        trusted(&answer, &key)?;
+    }
+    Ok(of_answer(&answer))
 }
 
 fn subject(what: &What) -> Result<Subject> {

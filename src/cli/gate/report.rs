@@ -28,29 +28,38 @@ pub struct Outcome {
     pub document: serde_json::Value,
 }
 
-/// A JUnit file with one test.
-pub fn junit(name: &str, target: &Slot, outcome: &Outcome) -> String {
-    let failures = u8::from(!outcome.allowed);
-    let words = outcome.refusals.join("\n");
-    let inner = match outcome.allowed {
-        false => format!("<failure message=\"refused\">{}</failure>", escaped(&words)),
-        true => {
+/// A JUnit file with one test; an error in it is why nothing was decided.
+pub fn junit(name: &str, target: &Slot, decided: Result<&Outcome, &str>) -> String {
+    let failures = u8::from(decided.is_ok_and(|outcome| !outcome.allowed));
+    let errors = u8::from(decided.is_err());
+    let inner = match decided {
+        Err(why) => format!("<error message=\"not decided\">{}</error>", escaped(why)),
+        Ok(outcome) if !outcome.allowed => {
+            format!("<failure message=\"refused\">{}</failure>", escaped(&outcome.refusals.join("\n")))
+        }
+        Ok(outcome) => {
+            let words = outcome.refusals.join("\n");
             let seq = outcome.seq.map(|seq| format!("entry {seq}, ")).unwrap_or_default();
             let out = format!("{seq}{}; {}\n{}\n{words}", outcome.basis, outcome.as_of, outcome.warning);
             format!("<system-out>{}</system-out>", escaped(out.trim_end()))
         }
     };
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"promotion-ledger gate\" tests=\"1\" failures=\"{failures}\">\n<testcase classname=\"{}\" name=\"{}\">{inner}</testcase>\n</testsuite>\n</testsuites>\n",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"promotion-ledger gate\" tests=\"1\" failures=\"{failures}\" errors=\"{errors}\">\n<testcase classname=\"{}\" name=\"{}\">{inner}</testcase>\n</testsuite>\n</testsuites>\n",
         escaped(&six_fields::slot(Some(target))),
         escaped(name),
     )
 }
 
-/// Workflow commands: an error for a refusal, a warning for what people should see, a notice for an allowed artefact.
-pub fn annotations(name: &str, outcome: &Outcome) -> Vec<String> {
+/// Workflow commands: an error for a refusal and for what was not decided, a warning for what people should see, a notice for an
+/// allowed artefact.
+pub fn annotations(name: &str, decided: Result<&Outcome, &str>) -> Vec<String> {
     // docs.github.com, workflow commands: a message is one line.
     let line = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let outcome = match decided {
+        Ok(outcome) => outcome,
+        Err(why) => return vec![format!("::error title=Gate::{}: not decided: {}", line(name), line(why))],
+    };
     let mut lines = Vec::new();
     let level = if outcome.allowed { "warning" } else { "error" };
     for words in &outcome.refusals {
@@ -80,17 +89,24 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_failed_test_and_an_error_on_one_line() {
-        let xml = junit("sha256:ab", &Slot::default(), &refused());
-        assert!(xml.contains("failures=\"1\""), "{xml}");
+        let xml = junit("sha256:ab", &Slot::default(), Ok(&refused()));
+        assert!(xml.contains("failures=\"1\" errors=\"0\""), "{xml}");
         assert!(xml.contains("50% &lt; &quot;all&quot;"), "{xml}");
-        let lines = annotations("sha256:ab", &refused());
+        let lines = annotations("sha256:ab", Ok(&refused()));
         assert_eq!(lines, ["::error title=Gate (enforce)::sha256:ab: 50%25 < \"all\"%0Asecond line"]);
     }
 
     #[test]
     fn what_passes_by_its_mode_is_a_warning() {
         let observed = Outcome { allowed: true, mode: "observe".into(), ..refused() };
-        assert!(annotations("x", &observed)[0].starts_with("::warning"));
-        assert!(junit("x", &Slot::default(), &observed).contains("failures=\"0\""));
+        assert!(annotations("x", Ok(&observed))[0].starts_with("::warning"));
+        assert!(junit("x", &Slot::default(), Ok(&observed)).contains("failures=\"0\""));
+    }
+
+    #[test]
+    fn what_was_not_decided_is_an_error_and_no_pass() {
+        let xml = junit("x", &Slot::default(), Err("no node answers"));
+        assert!(xml.contains("failures=\"0\" errors=\"1\"") && xml.contains("no node answers"), "{xml}");
+        assert_eq!(annotations("x", Err("no\nnode")), ["::error title=Gate::x: not decided: no%0Anode"]);
     }
 }
