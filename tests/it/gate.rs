@@ -344,6 +344,114 @@ async fn modes_decide_what_a_refusal_does() {
     stage.end().await;
 }
 
+/// GitHub's part: an endpoint that gives a job's own token to whoever shows the job's secret, for one audience.
+async fn actions_tokens(token: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let give = move |uri: axum::http::Uri, headers: axum::http::HeaderMap| async move {
+        let asked = uri.query().is_some_and(|query| query.ends_with("&audience=promotion-ledger-api"));
+        let known = headers.get("authorization").is_some_and(|value| value == "bearer the-jobs-secret");
+        match asked && known {
+            true => Ok(json!({ "count": 1, "value": token }).to_string()),
+            false => Err(axum::http::StatusCode::FORBIDDEN),
+        }
+    };
+    let app = axum::Router::new().route("/token", axum::routing::get(give));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}/token?api-version=2.0")
+}
+
+/// Runs the commands of a job as a runner does, until one fails: its exit code, and what was printed.
+fn run_job(job: &Value, work: &Path, given: &[(&str, &str)], contexts: &[(&str, &str)]) -> (i32, String) {
+    let expanded = |value: &Value| {
+        let text = value.as_str().expect("text").to_owned();
+        let text = contexts
+            .iter()
+            .fold(text, |text, (name, value)| text.replace(&format!("${{{{ {name} }}}}"), value));
+        assert!(!text.contains("${{"), "{text}");
+        text
+    };
+    let environment: Vec<_> =
+        job["env"].as_object().expect("env").iter().map(|(name, value)| (name, expanded(value))).collect();
+    let binary = Path::new(env!("CARGO_BIN_EXE_promotion-ledger")).parent().expect("a directory");
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+    let set = work.join("set-environment");
+    let mut printed = String::new();
+    for step in job["steps"].as_array().expect("steps") {
+        let Some(script) = step.get("run") else { continue };
+        // What the steps before have set.
+        let earlier = std::fs::read_to_string(&set).unwrap_or_default();
+        let output = Command::new("bash")
+            .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script.as_str().expect("a script")])
+            .current_dir(work)
+            .envs(environment.iter().cloned())
+            .envs(earlier.lines().filter_map(|line| line.split_once('=')))
+            .envs(given.iter().copied())
+            .env("PATH", &path)
+            .env("RUNNER_TEMP", work)
+            .env("GITHUB_ENV", &set)
+            .env("GITHUB_OUTPUT", work.join("outputs"))
+            .env("GITHUB_ACTIONS", "true")
+            .output()
+            .expect("bash");
+        printed += &String::from_utf8_lossy(&output.stdout);
+        printed += &String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            return (output.status.code().expect("a code"), printed);
+        }
+    }
+    (0, printed)
+}
+
+/// The workflow of examples/github-actions: its commands, run on a real node with the token that GitHub would give.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_workflow_stops_what_nobody_promoted() {
+    let stage = Stage::new().await;
+    stage.promote(1, None).await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/github-actions/deploy.yaml");
+    let text = std::fs::read_to_string(file).expect("a workflow");
+    let workflow: Value = serde_saphyr::from_str(&text).expect("YAML");
+    assert_eq!(workflow["jobs"]["deploy"]["needs"], "gate");
+    let job = &workflow["jobs"]["gate"];
+    let tokens = actions_tokens(stage.node.token("repo:bank/credit:ref:refs/heads/main")).await;
+    let key = stage.client.log_key().await.vkey();
+    // Without the node's note of its development issuer: the job has the token that it asks for, and no other.
+    let state = stage.dir.path().with_file_name("state").display().to_string();
+    let given = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", tokens.as_str()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "the-jobs-secret"),
+        ("XDG_STATE_HOME", state.as_str()),
+    ];
+    for version in [1, 2] {
+        let work = tempfile::tempdir().expect("a directory");
+        let model = work.path().join("model of the week.pkl");
+        std::fs::write(&model, bytes_of(version)).expect("written");
+        let contexts = [
+            ("inputs.model", model.to_str().expect("UTF-8")),
+            ("vars.PROMOTION_LEDGER_URL", stage.node.url.as_str()),
+            ("vars.PROMOTION_LEDGER_LOG_KEY", key.as_str()),
+        ];
+        let (code, said) = run_job(job, work.path(), &given, &contexts);
+        let read = |name: &str| std::fs::read_to_string(work.path().join(name)).unwrap_or_default();
+        assert_eq!(read("outputs"), format!("sha256={}\n", digest_of(version)));
+        let (report, list) = (read("gate.xml"), read("production.status"));
+        match version {
+            1 => {
+                assert_eq!(code, 0, "{said}");
+                assert!(said.contains("::notice title=Gate::sha256:"), "{said}");
+                assert!(report.contains("failures=\"0\""), "{report}");
+                status_list::open(&list, &stage.client.log_key().await).expect("a status list");
+            }
+            _ => {
+                assert_eq!(code, 1, "{said}");
+                assert!(said.contains("::error title=Gate (enforce)::sha256:"), "{said}");
+                assert!(report.contains("failures=\"1\"") && list.is_empty(), "{report}");
+            }
+        }
+    }
+    stage.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undocumented_model_runs_until_its_sunset_or_its_successor() {
     let stage = Stage::new().await;
