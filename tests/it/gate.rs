@@ -1010,6 +1010,31 @@ async fn an_emergency_needs_a_verified_login_and_alerts_until_a_promotion_covers
     stage.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_ends_at_its_time_and_stays_on_the_list() {
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let key = pinned(&dir.path());
+    let node = Node::serve(&dir.path());
+    let client = node.client().await;
+    let stage = Stage { dir, node, client };
+    let soon = SystemClock.now() + 8_000_000;
+    let message = BreakGlassRequest { expires_at: soon, ..emergency(1, "v2 rejects everybody").0 };
+    let committed = break_glass(&slot(), &message.artifact_sha256, soon, &message.request_id);
+    let id_token = id_token(&key, &["on-call"], 5, &login_nonce(&committed));
+    stage.gate().break_glass(BreakGlassRequest { id_token, ..message }).await.expect("an emergency");
+    stage.allowed(1, GateBasis::BreakGlass).await;
+    tokio::time::sleep(Duration::from_micros(soon.saturating_sub(SystemClock.now()) + 1_000)).await;
+    stage.refused(1, RefusalReason::BreakGlassExpired).await;
+    // No promotion covers it: it is listed and an alert all the same, and what is there counts as unknown.
+    let listed = command(&["gate", "break-glass-list", "--url", &stage.node.url], 1);
+    assert!(listed.contains("expired until") && listed.contains("1 emergencies"), "{listed}");
+    alerts(&stage, 1).await;
+    let coverage = command(&["gate", "coverage", "--environment", "production", "--url", &stage.node.url], 1);
+    assert!(coverage.contains("0 promoted, 0 undocumented, 1 unknown"), "{coverage}");
+    assert!(coverage.contains("BREAK-GLASS"), "{coverage}");
+    stage.end().await;
+}
+
 /// Waits until the node has so many alerts.
 async fn alerts(stage: &Stage, count: usize) {
     for _ in 0..100 {
@@ -1055,7 +1080,7 @@ fn imported(stage: &Stage, inventory: &[&str], code: i32) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_inventory_is_imported_as_undocumented_never_as_promoted() {
     let stage = Stage::new().await;
-    stage.promote(1, None).await;
+    let promoted = stage.promote(1, None).await;
     let file = stage.dir.path().with_file_name("models.csv");
     let rows = format!(
         "model,environment,region,role,artifact_sha256,registry_uri,name,version,owner\nfraud,production,eu,champion,{},mlflow://r.example.bank,fraud,7,Cards\nchurn,production,eu,champion,,,,,Retail\ncredit,production,eu,champion,{},,,,Retail\n",
@@ -1078,6 +1103,10 @@ async fn an_inventory_is_imported_as_undocumented_never_as_promoted() {
     assert_eq!(stage.ask(7, &fraud).await, (true, Ok(GateBasis::Undocumented)));
     let coverage = command(&["gate", "coverage", "--environment", "production", "--url", &stage.node.url], 1);
     assert!(coverage.contains("1 promoted, 2 undocumented, 0 unknown"), "{coverage}");
+    // What runs in a slot that is empty again is nobody's promotion.
+    stage.retire(promoted.seq).await;
+    let coverage = command(&["gate", "coverage", "--environment", "production", "--url", &stage.node.url], 1);
+    assert!(coverage.contains("0 promoted, 2 undocumented, 1 unknown"), "{coverage}");
     stage.end().await;
 }
 
