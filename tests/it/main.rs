@@ -33,6 +33,7 @@ mod merkle;
 mod node;
 mod notify;
 mod pages;
+mod policy_replay;
 mod random;
 mod rechecks;
 mod registry;

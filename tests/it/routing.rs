@@ -412,6 +412,33 @@ fn policy_commands_say_where_and_why() {
     assert_eq!(succeeded(&tested)["failed"], 0);
     let xml = fs::read_to_string(&junit).expect("a report");
     assert!(xml.starts_with("<?xml") && xml.contains("failures=\"0\""), "{xml}");
+    assert_eq!(
+        checked["below_floor"],
+        Value::Array(Vec::new()),
+        "the example says itself what the floor says"
+    );
+    // A test that fails says what differs; a policy that would go below the floor is shown where.
+    let careless = directory.path().join("careless.yaml");
+    let written = fs::read_to_string(&file).expect("a policy");
+    let rule = written.find("  - id: threshold-change").expect("a rule");
+    let next = rule + written[rule..].find("  - id: evaluation-swapped").expect("the rule after it");
+    let relaxed = [&written[..rule], &written[next..]].concat().replace(", threshold-change]", "]");
+    fs::write(&careless, &relaxed).expect("a file");
+    let careless = careless.display().to_string();
+    let checked = succeeded(&run(&["policy", "check", &careless, "--format", "json"]));
+    let below = checked["below_floor"].as_array().expect("a list");
+    let threshold = below.iter().find(|it| it["change"].as_str().is_some_and(|it| it.contains("threshold")));
+    let threshold = threshold.unwrap_or_else(|| panic!("{checked}"));
+    assert_eq!((&threshold["policy_tier"], &threshold["floor_tier"]), (&"low".into(), &"high".into()));
+    fs::write(&careless, relaxed.replacen("expect: {tier: low", "expect: {tier: committee", 1))
+        .expect("a file");
+    let failed = run(&["policy", "test", &careless, "--junit", &junit.display().to_string()]);
+    let said = text(&failed);
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    assert!(said.contains("expected tier committee, routed to low") && said.contains("1 failed"), "{said}");
+    let xml = fs::read_to_string(&junit).expect("a report");
+    let expected = "<failure message=\"expected tier committee, routed to low";
+    assert!(xml.contains("failures=\"1\"") && xml.contains(expected), "{xml}");
     let day = |day: &str| examples().join(day).join("profile.json").display().to_string();
     let explained = succeeded(&run(&[
         "policy",

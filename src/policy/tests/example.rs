@@ -60,6 +60,55 @@ fn the_threshold_change_is_high_whoever_approved_the_retrain() {
     }
 }
 
+/// A retrain a week, each a little worse than the one before it on its snapshot, and nothing else changed.
+fn weekly(week: i32) -> (Previous, Facts) {
+    let digest_of = |what: &str, week: i32| digest::sha256(format!("{what} of week {week}").as_bytes());
+    let named = |what: &str, week: i32| serde_json::json!(format!("sha256:{}", digest_of(what, week)));
+    let mut profile: serde_json::Value =
+        serde_json::from_slice(&example_file("2026-11-14/profile.json")).unwrap();
+    let scored = |week: i32| {
+        let mut metrics = profile["metrics"].clone();
+        metrics["overall"]["auc"] = (0.77 - 0.0042 * f64::from(week)).into();
+        metrics
+    };
+    let (own, incumbent) = (scored(week), scored(week - 1));
+    let psi = profile["population"]["drift"][0]["psi"].clone();
+    let against = std::collections::BTreeSet::from([week - 1, 0]);
+    let drift = |week| serde_json::json!({ "against": named("snapshot", week), "psi": psi });
+    profile["population"]["drift"] = against.into_iter().map(drift).collect();
+    profile["metrics"] = own;
+    profile["incumbent"] =
+        serde_json::json!({ "artifact_sha256": named("artefact", week - 1), "metrics": incumbent });
+    profile["evaluation"]["snapshot_digest"] = named("snapshot", week);
+    let profile = ModelProfile::parse(profile.to_string().as_bytes()).unwrap_or_else(|p| panic!("{p:#?}"));
+    let artifact_sha256 = digest_of("artefact", week);
+    let facts = Facts {
+        artifact_sha256,
+        dataset_digest: digest_of("snapshot", week).0.to_vec(),
+        ..facts("2026-11-14", Provenance::all(Source::Attested))
+    };
+    (Previous { seq: week as u64 + 1, artifact_sha256, profile: profile.into() }, facts)
+}
+
+#[test]
+fn ten_small_retrains_in_a_row_reach_a_person() {
+    let policy = example_policy();
+    let routed = |week: i32, human: i32| {
+        let (candidate, facts) = weekly(week);
+        let (previous, human) = (weekly(week - 1).0, weekly(human).0);
+        let inputs = derive(&candidate.profile, &facts, Some(&previous), Some(&human));
+        policy.route(&inputs.unwrap_or_else(|p| panic!("{p:#?}"))).unwrap()
+    };
+    for week in 1..10 {
+        let route = routed(week, 0);
+        assert_eq!((route.tier.as_str(), rules(&route)), ("low", vec!["stable-retrain"]), "week {week}");
+    }
+    let tenth = routed(10, 0);
+    assert_eq!((tenth.tier.as_str(), tenth.in_band), ("high", true), "each step is inside the band");
+    assert_eq!(rules(&tenth), ["slow-drift", "stable-retrain"]);
+    assert_eq!(routed(10, 9).tier, "low", "a person approved the ninth: it begins again");
+}
+
 #[test]
 fn inputs_say_what_moved() {
     let (first, second) = (previous("2026-11-07", 1), previous("2026-11-14", 2));

@@ -131,6 +131,32 @@ fn each_fault_is_named_where_it_stands() {
 }
 
 #[test]
+fn what_is_refused_is_refused_with_line_and_column() {
+    let dead =
+        "- id: dead\n    tier: high\n    when: change.inventory_changed\n    reason: Nobody tests this.\n  ";
+    // What is replaced, by what, where the finding points in the new text, its words.
+    let table = [
+        ("comparison: mechanical", "comparisn: mechanical", "comparisn", "unknown field"),
+        ("change.first_promotion\n", "change.frist_promotion\n", ".frist_promotion", "no member"),
+        ("when: change.first_promotion", "when: chnge.first_promotion", "chnge", "no variable"),
+        ("- id: first-promotion", &format!("{dead}- id: first-promotion"), "dead\n", "no test of this file"),
+        ("    tier: low\n", "    tier: high\n", "low\n    approval", "no rule that leads to it"),
+        ("expect: {tier: low, rules", "expect: {tier: nowhere, rules", "nowhere", "there is no tier"),
+    ];
+    for (old, new, place, words) in table {
+        let text = example_text().replacen(old, new, 1);
+        let before = text.split_once(place).unwrap_or_else(|| panic!("{place:?} is not in the text")).0;
+        let line = 1 + before.matches('\n').count() as u64;
+        let column = 1 + before.rsplit('\n').next().unwrap().chars().count() as u64;
+        let found = findings(&text);
+        assert!(
+            found.iter().any(|it| (it.line, it.column) == (line, column) && it.message.contains(words)),
+            "{new:?}: not at {line}:{column}: {found:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_finding_points_into_the_condition() {
     let found = with("when: change.first_promotion\n", "when: change.in_band && change.nothing\n");
     let (line, column) = (found[0].line, found[0].column);
