@@ -35,6 +35,7 @@ mod notify;
 mod pages;
 mod policy_replay;
 mod random;
+mod readme;
 mod rechecks;
 mod registry;
 mod relay;

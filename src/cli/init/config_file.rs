@@ -114,6 +114,7 @@ embedded_approvals = "{embedded}"
 # audience = "promotion-ledger-api"             # of access tokens; never the client that approvers log in to
 # algorithms = ["RS256"]                        # what its tokens may be signed with; pinned
 # groups_claim = "groups"
+# jwks_url = "https://idp.example.bank/jwks"    # where its keys are; without it what its discovery document says
 # keys_file = "keys/idp.jwks.json"              # instead of asking the issuer: callers are known while it is away
 # roles = {{ emitter = ["group:pipelines"], approver = ["group:model-risk"], auditor = ["group:audit"], operator = ["subject:u-1"] }}
 
@@ -130,6 +131,15 @@ peers = []
 # [[witnesses.witness]]
 # url = "https://witness.example.org/"
 # key = "witness.example.org/w1+1a2b3c4d+BAbC…"
+# Authorities that time-stamp every checkpoint over a new human approval (RFC 3161). Repeat it for each.
+# [[witnesses.timestamps]]
+# url = "https://tsa.example.org"
+# root = "keys/tsa-root.pem"                    # certificate that its own leads to
+# A write-once bucket under other credentials than the evidence's, where checkpoints are put, with the settings of [evidence.s3].
+# [witnesses.anchor]
+# every_seconds = 60                            # between two checkpoints at least
+# retain_days = 3650
+# s3 = {{ bucket = "anchors", region = "eu-central-1", credentials = "keys/anchors.s3" }}
 
 [http]
 # Address of pages, tiles and hooks. Leave the section out to serve gRPC alone.
@@ -171,6 +181,12 @@ encrypt = {encrypt}
 # path_style = true
 # A file with aws_access_key_id and aws_secret_access_key, mode 0600. Without it: environment, profile or machine role.
 # credentials = "keys/s3.credentials"
+# True takes an endpoint without encryption that is not on this machine: inside a private network.
+# allow_http = false
+# Seconds for one call, its retries included; a large upload gets longer by its length.
+# timeout_seconds = 30
+# Bytes from which an upload goes in parts, and is read back whole: S3 keeps no SHA-256 of such an object.
+# multipart_from = 5368709120
 
 [evidence.checks]
 # Minutes between two attempts of the node to break its own store. Promotions are refused while one succeeds.
@@ -212,6 +228,7 @@ subjects = "keys/subjects.key"
 # several nodes configure it on one, or let receivers drop messages whose webhook-id they know.
 # [notify]
 # public_url = "https://ledger.example.bank"   # how this node's pages are reached, for links
+# ca_file = "keys/receivers-ca.pem"             # of an authority that receivers' certificates may come from, beside the public ones
 # remind_hours = 24                             # before a review's time is over
 # [[notify.webhooks]]                           # Standard Webhooks: HMAC-SHA256 over id.timestamp.body
 # name = "tickets"
@@ -222,9 +239,12 @@ subjects = "keys/subjects.key"
 # host = "mail.example.bank"
 # port = 587
 # tls = "starttls"                              # or "tls"; "none" on this machine only
+# username = ""                                 # empty: no login
+# password_file = "keys/smtp.password"          # mode 0600
 # from = "Promotion ledger <ledger@example.bank>"
 # to = ["model-risk@example.bank"]              # who gets every message
 # groups = {{ "model-risk-approvers" = ["approvers@example.bank"] }}
+# events = []                                   # as for webhooks
 
 # Model registries that follow the ledger: after a promotion the pointer is set as a tag of the version, then the alias
 # moves; a sweep finds what nobody promoted. With several nodes configure each on one.
@@ -232,7 +252,7 @@ subjects = "keys/subjects.key"
 # name = "mlflow"                               # names its cursor, alerts and webhook (/registry/v1/mlflow/webhook)
 # uri = "mlflow://registry.example.bank"        # as promotions name it
 # url = "https://mlflow.example.bank"
-# token_file = "keys/mlflow.token"              # or username and password_file; mode 0600
+# token_file = "keys/mlflow.token"              # or username = "…" and password_file = "…"; mode 0600
 # webhook_secret_file = "keys/mlflow.webhook"   # mode 0600, 16 bytes or more; without it no delivery is taken
 # sweep_minutes = 60
 # # Where MLflow names files as s3://…: buckets that the sweep reads itself, with the settings of [evidence.s3].
@@ -247,6 +267,7 @@ subjects = "keys/subjects.key"
 # algorithms = ["ES256"]
 # # The issuer's keys (its jwks_uri), pinned: an emergency may take the identity provider's endpoint with it.
 # jwks = "keys/idp.jwks.json"
+# groups_claim = "groups"
 # groups = ["production-on-call"]
 # # Authentication classes, one of which is needed; none named: any.
 # acr = []
