@@ -513,14 +513,26 @@ async fn an_outage_does_not_block_a_roll_back_to_an_approved_version() {
         request_id: "revoke".into(),
     };
     stage.client.emitter().revoke(revoke).await.expect("a revocation");
-    let list = at("production.status");
+    let (list, doubted) = (at("production.status"), at("doubted.status"));
     let url = stage.node.url.clone();
     let shown = |path: &Path| path.display().to_string();
-    command(&["gate", "status-list", "--environment", "production", "-o", &shown(&list), "--url", &url], 0);
+    let keep = |list: &Path| {
+        let args = ["gate", "status-list", "--environment", "production", "-o", &shown(list), "--url", &url];
+        command(&args, 0)
+    };
+    keep(&list);
+    let taint = TaintRequest {
+        sha256: sha256(&bytes_of(1)).0.to_vec(),
+        actor: olga(),
+        reason: "it was trained on the holdout".into(),
+        request_id: "t".into(),
+    };
+    CustodianServiceClient::new(stage.client.channel()).taint(taint).await.expect("a taint");
+    keep(&doubted);
     let key = stage.client.log_key().await;
     stage.node.stop();
-    let offline = |version: u64, receipt: &Path, environment: &str, code: i32| {
-        let (file, digest) = (shown(&list), digest_of(version));
+    let by = |list: &Path, version: u64, receipt: &Path, environment: &str, code: i32| {
+        let (file, digest) = (shown(list), digest_of(version));
         command(
             &[
                 "gate",
@@ -541,12 +553,17 @@ async fn an_outage_does_not_block_a_roll_back_to_an_approved_version() {
             code,
         )
     };
+    let offline =
+        |version, receipt: &Path, environment: &str, code| by(&list, version, receipt, environment, code);
     assert!(offline(3, &receipts[2].1, "production", 0).contains("is current"));
     assert!(offline(1, &receipts[0].1, "production", 0).contains("may be rolled back to"));
     assert!(offline(2, &receipts[1].1, "production", 1).contains("was revoked"));
     assert!(offline(1, &receipts[2].1, "production", 1).contains("the receipt is for entry"));
     assert!(offline(4, &receipts[2].1, "production", 1).contains("not on the list"));
     assert!(offline(3, &receipts[2].1, "staging", 1).contains("the status list is for"));
+    // A list that was made after the taint says so of what an older one would let back.
+    assert!(by(&doubted, 1, &receipts[0].1, "production", 1).contains("must not be relied on any more"));
+    assert!(by(&doubted, 3, &receipts[2].1, "production", 0).contains("is current"));
     // A list that somebody changed, and one that is too old.
     let note = std::fs::read_to_string(&list).expect("a list");
     let forged = note.replace("\"revoked\"", "\"current\"");
