@@ -304,6 +304,13 @@ async fn modes_decide_what_a_refusal_does() {
     assert!(said.contains("was never promoted") && said.contains("::error title=Gate (enforce)"), "{said}");
     let xml = std::fs::read_to_string(&junit).expect("a report");
     assert!(xml.contains("failures=\"1\"") && xml.contains("was never promoted"), "{xml}");
+    // Other runners than GitHub's set its variable too, or set it to nothing.
+    for (set, annotated) in [("", false), ("false", false), ("1", true), ("true", true)] {
+        let output =
+            crate::harness::binary().args(check).env("GITHUB_ACTIONS", set).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!((output.status.code(), said.contains("::error")), (Some(1), annotated), "{set:?}: {said}");
+    }
     // Where no node answers, the report of the run before does not stand for this one.
     let mut nobody = github.clone();
     nobody[9] = "http://127.0.0.1:9";
