@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Clock,
     event::{Micros, digest::sha256},
-    evidence::s3::{Bucket, Refusal, Version, broken_off},
+    evidence::s3::{Bucket, Refusal, Unheld, Version, broken_off},
 };
 
 /// A bucket of pieces.
@@ -112,26 +112,10 @@ impl PieceStore for S3 {
 impl S3 {
     /// Locks a version until a time, if its lock ends earlier, and looks whether that is so.
     async fn locked(&self, name: &str, version: Version, until: Micros) -> Result<(), Error> {
-        let now = self.clock.now();
-        let unlocked = |why: String| Error::Unlocked { name: name.to_owned(), why };
-        if version.locked_until(now).is_ok_and(|ends| ends >= until) {
-            return Ok(());
-        }
-        let version = match self.bucket.lock_until(name, &version.id, until).await {
-            Ok(version) => version,
-            Err(refusal) if refusal.is_unanswered() => return Err(unavailable(refusal)),
-            Err(refusal) => {
-                let is = version
-                    .locked_until(now)
-                    .map_or_else(|why| why, |ends| format!("its lock ends at {}", ends / 1_000_000));
-                return Err(unlocked(format!("{is}, and the bucket refuses to hold it longer: {refusal}")));
-            }
-        };
-        let version = version.ok_or_else(|| Error::Unavailable(format!("{name} went away")))?;
-        match version.locked_until(now) {
-            Ok(ends) if ends >= until => Ok(()),
-            Ok(_) => Err(unlocked("the bucket accepted a longer retention, but does not show it".into())),
-            Err(why) => Err(unlocked(why)),
+        match self.bucket.hold(name, version, until, self.clock.now()).await {
+            Ok(_) => Ok(()),
+            Err(Unheld::Unanswered(refusal)) => Err(unavailable(refusal)),
+            Err(Unheld::Short(why)) => Err(Error::Unlocked { name: name.to_owned(), why }),
         }
     }
 }

@@ -256,6 +256,36 @@ async fn a_longer_retention_that_is_not_shown_afterwards_is_refused() {
     }
 }
 
+/// Not every store orders calls: what another one did in the same moment counts, whichever of the two was answered first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_another_call_changes_in_the_same_moment_is_judged_by_what_is_there() {
+    let behind = behind!("a_lock_that_another_call_changes_in_the_same_moment_is_judged_by_what_is_there");
+    let bytes = fresh("raced");
+    put(&behind.store, &bytes).await.expect("kept");
+    let (digest, now) = (sha256(&bytes), SystemClock.now());
+    let as_before =
+        jiff::Timestamp::from_second((now / 1_000_000 + 3_600) as i64).expect("a time").to_string();
+    // It was asked before the other call was done; so the bucket refuses to shorten what that one made.
+    let other = behind.store.retain(&digest, "", now + 9 * DAY, now).await;
+    assert!(other.is_ok_and(|held| held.is_some()));
+    let before = as_before.clone();
+    behind.proxy.times(1, head, altered(move |answer| answer.set(UNTIL, Some(&before))));
+    let held = behind.store.retain(&digest, "", now + 5 * DAY, now).await.expect("held").expect("there");
+    assert!(held.lock.retain_until >= now + 9 * DAY, "{held:?}");
+    assert_eq!(behind.proxy.honest().len(), 1);
+    // The other call was done after this one, with an earlier end: it is asked for once more.
+    let heads = std::sync::atomic::AtomicUsize::new(0);
+    let after_the_put = move |_: &Asked, answer: &mut Answer| {
+        if heads.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            answer.set(UNTIL, Some(&as_before));
+        }
+    };
+    behind.proxy.always(head, Fault::Altered(Arc::new(after_the_put)));
+    let held = behind.store.retain(&digest, "", now + 12 * DAY, now).await.expect("held").expect("there");
+    assert!(held.lock.retain_until >= now + 12 * DAY, "{held:?}");
+    assert!(behind.proxy.honest().len() >= 3, "it was never asked again");
+}
+
 /// HEAD hides the lock from those who may not read it, and GetObjectRetention refuses.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_permission_to_read_the_retention_is_no_lock() {

@@ -86,6 +86,11 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Refusal {
+    /// What was there a moment ago is not any more.
+    pub(super) fn gone(name: &str) -> Self {
+        Self { status: 0, code: String::new(), words: format!("{name} went away") }
+    }
+
     /// The question was not answered: no answer, too much to do, a fault of the server, credentials or clock.
     pub fn is_unanswered(&self) -> bool {
         matches!(self.status, 0 | 200..300 | 429)

@@ -22,6 +22,8 @@ use crate::{
 const ATTEMPTS: u32 = 3;
 /// Versions of one object that are looked at.
 const VERSIONS_MAX: usize = 100;
+/// How often a lock is asked to be longer: not every store orders such calls, and another one may undo this one.
+const HOLDS_MAX: usize = 2;
 
 /// A bucket.
 #[derive(Debug, Clone)]
@@ -41,6 +43,21 @@ pub struct Version {
     pub(super) checksum: Option<String>,
     /// Its lock: mode and end.
     pub(super) lock: Option<(String, Micros)>,
+}
+
+/// Why a version is not held for as long as it must be.
+#[derive(Debug)]
+pub enum Unheld {
+    /// Nothing is known: ask again.
+    Unanswered(Refusal),
+    /// The bucket shows no lock that is long enough, in words.
+    Short(String),
+}
+
+impl From<Refusal> for Unheld {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unanswered(refusal)
+    }
 }
 
 /// Rounded up to seconds: a lock must never end before it may.
@@ -76,12 +93,17 @@ impl Version {
         self.sha256() == Some(*sha256)
     }
 
+    /// Whether it is one of several that the bucket can tell apart: what is known of it stays true.
+    pub(super) fn has_id(&self) -> bool {
+        !self.id.is_empty() && self.id != "null"
+    }
+
     /// End of its COMPLIANCE lock, which must not be over.
     ///
     /// # Errors
     /// What is wrong with its lock, in words.
     pub fn locked_until(&self, now: Micros) -> Result<Micros, String> {
-        if self.id.is_empty() || self.id == "null" {
+        if !self.has_id() {
             return Err("it has no version id; the bucket keeps no versions".into());
         }
         match &self.lock {
@@ -234,23 +256,47 @@ impl Bucket {
         Ok(ids)
     }
 
-    /// Makes the COMPLIANCE lock of a version longer, and asks for it again.
+    /// Locks a version until a time, if its lock ends earlier or it has none. Whatever the bucket answers, what it shows
+    /// afterwards counts: somebody else may have changed the lock in the same moment.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub async fn lock_until(
+    /// [`Unheld`].
+    pub async fn hold(
         &self,
         name: &str,
-        version: &str,
+        mut version: Version,
         until: Micros,
-    ) -> Result<Option<Version>, Refusal> {
+        now: Micros,
+    ) -> Result<Version, Unheld> {
+        let long = |version: &Version| version.locked_until(now).is_ok_and(|ends| ends >= until);
+        let mut said = String::new();
+        for _ in 0..HOLDS_MAX {
+            if long(&version) || !version.has_id() {
+                break;
+            }
+            said = match self.lock_until(name, &version.id, until).await {
+                Ok(()) => "; the bucket accepted a longer retention, but does not show it".into(),
+                Err(refusal) if refusal.is_unanswered() => return Err(refusal.into()),
+                Err(refusal) => format!("; the bucket refuses to hold it longer: {}", refusal.words),
+            };
+            let shown = self.head(name, Some(&version.id)).await?;
+            version = shown.ok_or_else(|| Refusal::gone(name))?;
+        }
+        if long(&version) {
+            return Ok(version);
+        }
+        let ends = version.locked_until(now).map(|ends| format!("its lock ends at {}", ends / 1_000_000));
+        Err(Unheld::Short(ends.unwrap_or_else(|why| why) + &said))
+    }
+
+    async fn lock_until(&self, name: &str, version: &str, until: Micros) -> Result<(), Refusal> {
         let retention = ObjectLockRetention::builder()
             .mode(ObjectLockRetentionMode::Compliance)
             .retain_until_date(date(until))
             .build();
         let put = self.client.put_object_retention().bucket(&self.settings.bucket).key(self.key(name));
         put.version_id(version).retention(retention).send().await?;
-        self.head(name, Some(version)).await
+        Ok(())
     }
 
     /// The bytes of a version, or `[first, last]` of them, as they come.

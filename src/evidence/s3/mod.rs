@@ -19,6 +19,6 @@ mod unlocked;
 mod upload;
 
 pub use answer::{Refusal, broken_off};
-pub use bucket::{Bucket, Version};
+pub use bucket::{Bucket, Unheld, Version};
 pub use settings::Settings;
 pub use store::S3;

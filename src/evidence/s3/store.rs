@@ -5,8 +5,8 @@ use std::{collections::HashMap, io, path::Path, sync::Mutex};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::{
-    answer::broken_off,
-    bucket::{Bucket, Version},
+    answer::{Refusal, broken_off},
+    bucket::{Bucket, Unheld, Version},
     upload::{self, Upload},
 };
 use crate::{
@@ -122,10 +122,10 @@ impl S3 {
             return Ok(found == *sha256);
         }
         let body = self.bucket.get(name, &version.id, None).await?;
-        let body = body.ok_or_else(|| Error::Unavailable(format!("{name} went away")))?;
+        let body = body.ok_or_else(|| Refusal::gone(name))?;
         let found = Digest(upload::hash(body).await?);
         // A version of an object never changes; one without an id may.
-        if !version.id.is_empty() && version.id != "null" {
+        if version.has_id() {
             keep(&self.hashed, version.id.clone(), found);
         }
         Ok(found == *sha256)
@@ -170,39 +170,11 @@ impl S3 {
         until: Micros,
         now: Micros,
     ) -> Result<Stored, Error> {
-        let unlocked = |why: String| Error::Unlocked { sha256: *sha256, why };
-        if version.id.is_empty() || version.id == "null" {
-            return self.proven(sha256, &version, now);
+        match self.bucket.hold(&name(sha256), version, until, now).await {
+            Ok(version) => self.proven(sha256, &version, now),
+            Err(Unheld::Unanswered(refusal)) => Err(refusal.into()),
+            Err(Unheld::Short(why)) => Err(Error::Unlocked { sha256: *sha256, why }),
         }
-        if version.locked_until(now).is_ok_and(|ends| ends >= until) {
-            return self.proven(sha256, &version, now);
-        }
-        let name = name(sha256);
-        let mut asked = self.bucket.lock_until(&name, &version.id, until).await;
-        // Somebody else may hold it in the same moment, and not every store orders such calls: once more.
-        let short = |shown: &Version| shown.locked_until(now).is_ok_and(|ends| ends < until);
-        if matches!(&asked, Ok(Some(shown)) if short(shown)) {
-            asked = self.bucket.lock_until(&name, &version.id, until).await;
-        }
-        let asked = match asked {
-            Ok(asked) => asked,
-            Err(refusal) if refusal.is_unanswered() => return Err(refusal.into()),
-            Err(refusal) => {
-                let now_is = version
-                    .locked_until(now)
-                    .map_or_else(|why| why, |ends| format!("it ends at {}", ends / 1_000_000));
-                return Err(unlocked(format!(
-                    "the bucket refuses to hold it longer ({}); {now_is}",
-                    refusal.words
-                )));
-            }
-        };
-        let version = asked.ok_or_else(|| Error::Unavailable(format!("{name} went away")))?;
-        let stored = self.proven(sha256, &version, now)?;
-        if stored.lock.retain_until < until {
-            return Err(unlocked("the bucket accepted a longer retention, but does not show it".into()));
-        }
-        Ok(stored)
     }
 }
 
