@@ -4,10 +4,11 @@
 use crate::{
     event::{
         Digest, Micros, content,
+        digest::sha256,
         promotion::{Problem, Problems},
-        proto::{EvidenceRef, Promoted},
+        proto::{EvidenceRef, Promoted, StaticRendition},
     },
-    evidence::{Error as StoreError, Stored},
+    evidence::{Description, Error as StoreError, Stored},
 };
 
 use super::{Error, gateway::Gateway};
@@ -28,6 +29,27 @@ fn note(reference: &mut EvidenceRef, stored: Stored) {
 }
 
 impl Gateway {
+    /// Keeps bytes that this node made. `subject_id`: whom they are sealed for.
+    pub(super) async fn keep(
+        &self,
+        bytes: Vec<u8>,
+        media_type: &str,
+        subject_id: Option<Digest>,
+    ) -> Result<EvidenceRef, Error> {
+        let (sha256, length) = (sha256(&bytes), bytes.len() as u64);
+        let description = Description { sha256, length, media_type: media_type.into(), offset: 0 };
+        let chunks = Box::pin(tokio_stream::once(Ok(bytes.into())));
+        let stored = self.evidence.put(&description, chunks, self.clock.now()).await;
+        let mut reference = EvidenceRef {
+            sha256: sha256.0.to_vec(),
+            media_type: description.media_type,
+            subject_id: subject_id.map(|id| id.0.to_vec()).unwrap_or_default(),
+            ..EvidenceRef::default()
+        };
+        note(&mut reference, stored.map_err(|error| Error::Unavailable(error.to_string()))?);
+        Ok(reference)
+    }
+
     /// Fills in what the store says about every piece of evidence; problems where it is absent, of another length, or
     /// not locked.
     pub(super) async fn look_up_evidence(
@@ -38,33 +60,56 @@ impl Gateway {
         let paths: Vec<_> = content::evidence(promoted).into_iter().map(|(path, _)| path).collect();
         let mut p = Problems::default();
         for (path, reference) in paths.into_iter().zip(content::evidence_mut(promoted)) {
-            let Some(sha256) = Digest::from_slice(&reference.sha256) else { continue };
-            match self.evidence.stat(&sha256, "", now).await {
-                Ok(Some(stored)) => {
-                    let same = reference.length == 0 || reference.length == stored.length;
-                    p.require(
-                        same,
-                        format!("{path}.length"),
-                        format!("is {}, but the stored bytes have {}", reference.length, stored.length),
-                    );
-                    note(reference, stored);
-                }
-                Ok(None) => {
-                    p.add(path, format!("no bytes with the SHA-256 {sha256} are stored; upload them first"))
-                }
-                Err(StoreError::Damaged(_)) => {
-                    p.add(
-                        path,
-                        format!("the stored bytes no longer have the SHA-256 {sha256}; tell the operator"),
-                    );
-                }
-                Err(StoreError::Unlocked { why, .. }) => {
-                    p.add(path, format!("is stored, but not locked: {why}; upload it through the ledger"));
-                }
-                Err(error) => return Err(Error::Unavailable(error.to_string())),
-            }
+            self.look_up(&mut p, path, reference, now).await?;
         }
         Ok(p.into_sorted())
+    }
+
+    /// The same of the static renditions that a review shows: nothing keeps a proof of theirs, but there must be one.
+    pub(super) async fn look_up_renditions(
+        &self,
+        renditions: &[StaticRendition],
+    ) -> Result<Vec<Problem>, Error> {
+        let (mut p, now) = (Problems::default(), self.clock.now());
+        for (i, rendition) in renditions.iter().enumerate() {
+            let mut content = rendition.content.clone().unwrap_or_default();
+            self.look_up(&mut p, format!("renditions[{i}].content"), &mut content, now).await?;
+        }
+        Ok(p.into_sorted())
+    }
+
+    async fn look_up(
+        &self,
+        p: &mut Problems,
+        path: String,
+        reference: &mut EvidenceRef,
+        now: Micros,
+    ) -> Result<(), Error> {
+        let Some(sha256) = Digest::from_slice(&reference.sha256) else { return Ok(()) };
+        match self.evidence.stat(&sha256, "", now).await {
+            Ok(Some(stored)) => {
+                let same = reference.length == 0 || reference.length == stored.length;
+                p.require(
+                    same,
+                    format!("{path}.length"),
+                    format!("is {}, but the stored bytes have {}", reference.length, stored.length),
+                );
+                note(reference, stored);
+            }
+            Ok(None) => {
+                p.add(path, format!("no bytes with the SHA-256 {sha256} are stored; upload them first"));
+            }
+            Err(StoreError::Damaged(_)) => {
+                let words =
+                    format!("the stored bytes no longer have the SHA-256 {sha256}; tell the operator");
+                p.add(path, words);
+            }
+            Err(StoreError::Unlocked { why, .. }) => {
+                p.add(path, format!("is stored, but not locked: {why}; upload it through the ledger"));
+            }
+            Err(error) => return Err(Error::Unavailable(error.to_string())),
+        }
+        Ok(())
     }
 
     /// Holds every piece of evidence at least as long as the promotion's tier says, and notes the proof.

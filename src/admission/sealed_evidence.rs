@@ -1,15 +1,11 @@
 //! Evidence about one person: sealed under that person's subject record before it is stored, and checked when it is used.
 
-use bytes::Bytes;
-
 use crate::{
     event::{
         Digest, content,
-        digest::sha256,
         promotion::{Problem, Problems},
         proto::{EvidenceRef, Person, Promoted},
     },
-    evidence::Description,
     identity::sealed_evidence::{HEADER_LEN, about},
 };
 
@@ -44,24 +40,7 @@ impl Gateway {
             Ok((subject.id, subject.seal_evidence(content, &self.ledger.pinned)))
         })
         .map_err(|error: crate::identity::subjects::Error| Error::Unavailable(error.to_string()))?;
-        let description = Description {
-            sha256: sha256(&sealed),
-            length: sealed.len() as u64,
-            media_type: media_type.to_owned(),
-            offset: 0,
-        };
-        let chunks = Box::pin(tokio_stream::once(Ok(Bytes::from(sealed))));
-        let stored = self.evidence.put(&description, chunks, self.clock.now()).await;
-        let stored = stored.map_err(|error| Error::Unavailable(error.to_string()))?;
-        Ok(EvidenceRef {
-            uri: stored.uri,
-            version_id: stored.version_id,
-            sha256: description.sha256.0.to_vec(),
-            length: stored.length,
-            media_type: description.media_type,
-            lock: Some(stored.lock),
-            subject_id: id.0.to_vec(),
-        })
+        self.keep(sealed, media_type, Some(id)).await
     }
 
     /// What is wrong with the sealed evidence of a promotion: it is another person's or none, or nobody can read it.

@@ -162,7 +162,7 @@ impl Look<'_> {
     }
 
     async fn lock(&self, stored: &Stored) -> Result<Lock, Error> {
-        // A static rendition is named without a proof of its own: it is held for as long as what relies on it.
+        // A static rendition is named without its proof: it is held for as long as the promotion of its review.
         let promised = self.version.locked_until;
         if stored.lock.write_once == "none" {
             if promised.is_none() {

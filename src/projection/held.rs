@@ -1,7 +1,8 @@
 //! What evidence the ledger holds, in the order of its digests, and until when it must be kept; and what was found wrong.
 //!
 //! Evidence is kept for the days of the tier of what relies on it: from the date of the entry, and while a promotion is
-//! current, from now on. So the end moves, and whoever looks after evidence makes its lock longer.
+//! current, from now on; what approvers were shown, with the promotion that they made. So the end moves, and whoever looks
+//! after evidence makes its lock longer.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ use crate::{
     policy,
 };
 
-use super::{keys, query};
+use super::{keys, query, reliance};
 
 /// Microseconds of a day.
 const DAY: Micros = 24 * 3600 * 1_000_000;
@@ -87,7 +88,7 @@ impl Windows {
         self.tiers.get(policy)?.get(tier).copied()
     }
 
-    /// Until when an entry's evidence must be kept.
+    /// Until when an entry's evidence must be kept. What approvers were shown: for as long as their promotion's.
     fn until(
         &self,
         ledger: &Ledger,
@@ -96,8 +97,25 @@ impl Windows {
         seq: Seq,
         event: &Event,
     ) -> Result<Micros, Error> {
+        if let Event::Promoted(promoted) = event {
+            return self.until_of(ledger, head, now, seq, promoted);
+        }
+        let own = after_days(ledger.store.date(seq)?.unwrap_or_default(), self.fallback);
+        let Some(promotion) = reliance::led_to(ledger, seq)? else { return Ok(own) };
+        let Some(Event::Promoted(promoted)) = self::event(ledger, head, promotion)? else { return Ok(own) };
+        Ok(own.max(self.until_of(ledger, head, now, promotion, &promoted)?))
+    }
+
+    /// Until when a promotion's evidence must be kept.
+    fn until_of(
+        &self,
+        ledger: &Ledger,
+        head: &Head,
+        now: Micros,
+        seq: Seq,
+        promoted: &Promoted,
+    ) -> Result<Micros, Error> {
         let date = ledger.store.date(seq)?.unwrap_or_default();
-        let Event::Promoted(promoted) = event else { return Ok(after_days(date, self.fallback)) };
         let routing = promoted.routing.clone().unwrap_or_default();
         let frozen = Digest::from_slice(&routing.policy_sha256).and_then(|it| self.days(&it, &routing.tier));
         let days = frozen.unwrap_or(self.fallback);

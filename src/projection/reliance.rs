@@ -1,16 +1,28 @@
 //! What relies on what: promotions by evidence, taints, erasures, holds.
+//!
+//! A promotion also relies on what its approvers were shown: all that its review names, static renditions included.
+
+use std::collections::BTreeSet;
 
 use rocksdb::Direction;
 
 use crate::{
     event::{
         Digest, Kind, Seq, canonical, content, digest,
-        proto::{LegalHold, ListRelianceResponse, Promoted, Taint, body::Event},
+        proto::{EvidenceRef, LegalHold, ListRelianceResponse, Promoted, Taint, body::Event},
     },
-    ledger::{Head, Ledger, state::Lookup, store::Error},
+    ledger::{
+        Head, Ledger,
+        review_rows::{self, ReviewStatus},
+        state::Lookup,
+        store::Error,
+    },
 };
 
 use super::{keys, query};
+
+/// Entries that refer to one digest and are looked at, the newest ones.
+const ENTRIES_MAX: usize = 100_000;
 
 /// Newest entries under a prefix, at most `max`.
 fn newest(ledger: &Ledger, head: &Head, prefix: &[u8], max: usize) -> Result<Vec<Seq>, Error> {
@@ -32,7 +44,8 @@ fn event(ledger: &Ledger, head: &Head, seq: Seq) -> Result<Option<(Digest, Event
     }))
 }
 
-/// Accepted promotions that rely on evidence or promote an artefact, newest first, at most `max`.
+/// Accepted promotions that rely on evidence, themselves or by their review, or promote an artefact, newest first, at most
+/// `max`.
 ///
 /// # Errors
 /// [`Error`].
@@ -42,13 +55,17 @@ pub fn reliance(
     sha256: &Digest,
     max: usize,
 ) -> Result<Vec<ListRelianceResponse>, Error> {
-    let mut seqs = newest(ledger, head, &keys::by_evidence(&sha256.0), max)?;
-    seqs.extend(newest(ledger, head, &keys::by_artifact(&sha256.0), max)?);
-    seqs.sort_unstable_by(|a, b| b.cmp(a));
-    seqs.dedup();
-    seqs.truncate(max);
-    let mut found = Vec::with_capacity(seqs.len());
+    let mut seqs = newest(ledger, head, &keys::by_evidence(&sha256.0), ENTRIES_MAX)?;
+    seqs.extend(newest(ledger, head, &keys::by_artifact(&sha256.0), ENTRIES_MAX)?);
+    let mut promotions = BTreeSet::new();
     for seq in seqs {
+        promotions.insert(led_to(ledger, seq)?.unwrap_or(seq));
+    }
+    let mut found = Vec::new();
+    for seq in promotions.into_iter().rev() {
+        if found.len() >= max {
+            break;
+        }
         let Some((event_digest, Event::Promoted(promoted))) = event(ledger, head, seq)? else { continue };
         let slot = promoted.slot.as_ref().map(digest::slot).unwrap_or_default();
         let current = ledger.store.slot(&slot)?.and_then(|slot| slot.current) == Some(seq);
@@ -56,7 +73,7 @@ pub fn reliance(
             seq,
             event_digest: event_digest.0.to_vec(),
             current,
-            fields: fields(&promoted, sha256),
+            fields: fields(&promoted, &shown(ledger, head, &promoted)?, sha256),
             approvers: promoted.approvals.into_iter().filter_map(|approval| approval.approver).collect(),
             slot: promoted.slot,
         });
@@ -64,15 +81,34 @@ pub fn reliance(
     Ok(found)
 }
 
-/// Where a promotion refers to a digest.
-fn fields(promoted: &Promoted, sha256: &Digest) -> Vec<String> {
+/// The promotion that a review led to, by the review's entry; `None` of any other entry.
+///
+/// # Errors
+/// [`Error`].
+pub fn led_to(ledger: &Ledger, seq: Seq) -> Result<Option<Seq>, Error> {
+    Ok(match review_rows::review(&ledger.store, seq)?.map(|review| review.status) {
+        Some(ReviewStatus::Promoted(promotion)) => Some(promotion),
+        _ => None,
+    })
+}
+
+/// What the approvers of a promotion were shown, with paths below its review; nothing where it has none.
+fn shown(ledger: &Ledger, head: &Head, promoted: &Promoted) -> Result<Vec<(String, EvidenceRef)>, Error> {
+    let Some(review) = &promoted.review else { return Ok(Vec::new()) };
+    Ok(event(ledger, head, review.seq)?.map(|(_, sealed)| content::references(&sealed)).unwrap_or_default())
+}
+
+/// Where a promotion refers to a digest, itself or else by its review.
+fn fields(promoted: &Promoted, shown: &[(String, EvidenceRef)], sha256: &Digest) -> Vec<String> {
     let artifact = promoted.model_version.as_ref().filter(|model| model.artifact_sha256 == sha256.0);
+    let artifact = artifact.map(|_| "model_version.artifact_sha256".to_owned());
     let evidence = content::evidence(promoted).into_iter().filter(|(_, it)| it.sha256 == sha256.0);
-    artifact
-        .map(|_| "model_version.artifact_sha256".to_owned())
-        .into_iter()
-        .chain(evidence.map(|(path, _)| path))
-        .collect()
+    let own: Vec<_> = artifact.into_iter().chain(evidence.map(|(path, _)| path)).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let shown = shown.iter().filter(|(_, it)| it.sha256 == sha256.0);
+    shown.map(|(path, _)| format!("review.{path}")).collect()
 }
 
 /// Which of a promotion's evidence, its artefact included, is tainted, and by which entry first.
@@ -83,6 +119,7 @@ pub fn taints(ledger: &Ledger, head: &Head, promoted: &Promoted) -> Result<Vec<T
     let mut digests: Vec<Vec<u8>> =
         content::evidence(promoted).into_iter().map(|(_, reference)| reference.sha256.clone()).collect();
     digests.extend(promoted.model_version.as_ref().map(|model| model.artifact_sha256.clone()));
+    digests.extend(shown(ledger, head, promoted)?.into_iter().map(|(_, reference)| reference.sha256));
     digests.sort();
     digests.dedup();
     let mut found = Vec::new();

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::{
     harness::{Client, Directory, LogUnderTest, Node, run},
+    reviews::{Bank, approve, in_place_of_the_report, package, rendition, seal_with},
     s3_node::{directory, events},
     s3_proxy::{Answer, Asked, Fault, Proxy, altered},
     s3_service::{Service, service},
@@ -278,6 +279,43 @@ async fn locks_are_made_longer_before_they_end() {
     // An auditor changes nothing, and finds nothing.
     let (code, report) = check(&["--dir", &dir.path().display().to_string()]);
     assert_eq!((code, &report["looked_at"]), (0, &7.into()), "{report}");
+}
+
+/// A static rendition is in no promotion, but approvers were shown it: it is locked before the review is sealed, and held for
+/// as long as the promotion that they made.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_approvers_were_shown_is_held_as_long_as_their_promotion() {
+    let Some(service) = service("what_approvers_were_shown_is_held_as_long_as_their_promotion") else {
+        return;
+    };
+    let bucket = service.locked_bucket("shown").await;
+    let bank = Bank::at(directory(&service, &bucket, 2), &FAST);
+    let client = bank.node.client().await;
+    client.upload_all().await;
+    let (shown, draft) = (rendition(), package(&client, 0));
+    let with = || vec![in_place_of_the_report(&draft, &shown)];
+    let key = format!("sha256/{}", sha256(&shown.bytes));
+    let put = service.client.put_object().bucket(&bucket).key(&key).body(shown.bytes.clone().into());
+    put.send().await.expect("an object without a lock");
+    let refused = seal_with(&client, draft.clone(), with()).await.expect_err("it can be deleted");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}");
+    assert!(refused.message().contains("is stored, but not locked"), "{refused}");
+    client.upload(&shown).await.expect("an upload, which locks it");
+    let review_seq = seal_with(&client, draft.clone(), with()).await.expect("sealed");
+    approve(&client, review_seq).await;
+    let before = locked_until(&service, &bucket, &key).await;
+    let mut after = before;
+    for _ in 0..600 {
+        after = locked_until(&service, &bucket, &key).await;
+        if after >= before + 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(after >= before + 5, "{before} is still {after}");
+    assert_eq!(findings(&client).await, []);
+    client.check().await;
+    bank.node.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,16 +6,18 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use promotion_ledger::{
+    cli::bench::sample::Piece,
     clock::{Clock, SystemClock},
     event::{
         Digest, Kind, Outcome, Seq, canonical,
         digest::sha256,
         header::{FLAG_QUORUM, Header as EntryHeader},
         proto::{
-            Answer, CloseReviewRequest, ConditionDraft, Decision, DecisionAnswers, GetReviewRequest,
-            ListReviewsRequest, Person, PrepareDecisionRequest, PrepareDecisionResponse, PromotionDraft,
-            ReadArtefactRequest, Review, ReviewState, SealReviewRequest, SealedClaims, SubmitDecisionRequest,
-            SubmitDecisionResponse, body::Event, review_service_client::ReviewServiceClient,
+            Answer, CloseReviewRequest, ConditionDraft, Decision, DecisionAnswers, EvidenceRef,
+            GetReviewRequest, ListReviewsRequest, Person, PrepareDecisionRequest, PrepareDecisionResponse,
+            PromotionDraft, ReadArtefactRequest, Review, ReviewState, SealReviewRequest, SealedClaims,
+            StaticRendition, SubmitDecisionRequest, SubmitDecisionResponse, body::Event,
+            review_service_client::ReviewServiceClient,
         },
         review,
     },
@@ -25,7 +27,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::harness::{Channel, Client, Directory, LogUnderTest, Node, somebody};
+use crate::harness::{Channel, Client, Directory, LogUnderTest, Node, run, somebody, unique};
 
 pub const ISSUER: &str = "https://idp.example.test";
 const CLIENT: &str = "promotion-ledger";
@@ -48,7 +50,11 @@ pub struct Bank {
 
 impl Bank {
     pub fn open() -> Self {
-        let dir = Directory::init(&LogUnderTest::Embedded);
+        Self::at(Directory::init(&LogUnderTest::Embedded), &[])
+    }
+
+    /// The same in a directory, with environment variables for its node.
+    pub fn at(dir: Directory, environment: &[(&str, &str)]) -> Self {
         // Under two names: of logins, and of access tokens, which the development issuer's code makes here.
         let keys = json!({"keys": [jwk("k1"), jwk(&key_id(&issuer_key().verifying_key()))]});
         fs::write(dir.path().join("issuer.json"), keys.to_string()).expect("written");
@@ -58,7 +64,7 @@ impl Bank {
             "\n[[logins]]\nissuer = \"{ISSUER}\"\nclient_id = \"{CLIENT}\"\nalgorithms = [\"EdDSA\"]\nkeys_file = \"issuer.json\"\n[[identity.issuers]]\nurl = \"{ISSUER}\"\naudience = \"{API_AUDIENCE}\"\nalgorithms = [\"EdDSA\"]\nkeys_file = \"issuer.json\"\nroles = {{ emitter = [\"group:role:emitter\"] }}\n"
         );
         fs::write(&file, config + &logins).expect("written");
-        let node = Node::serve(&dir.path());
+        let node = Node::serve_with(&dir.path(), environment);
         Self { dir, node }
     }
 
@@ -146,7 +152,16 @@ pub fn package(client: &Client, n: u64) -> PromotionDraft {
 }
 
 pub async fn seal(client: &Client, draft: PromotionDraft) -> Result<Seq, Status> {
-    let request = SealReviewRequest { promotion: Some(draft), renditions: Vec::new() };
+    seal_with(client, draft, Vec::new()).await
+}
+
+/// Seals what is shown first in place of reports with it.
+pub async fn seal_with(
+    client: &Client,
+    draft: PromotionDraft,
+    renditions: Vec<StaticRendition>,
+) -> Result<Seq, Status> {
+    let request = SealReviewRequest { promotion: Some(draft), renditions };
     let sealed = reviews(client).seal_review(request).await?.into_inner();
     let receipt = sealed.receipt.expect("a receipt");
     assert_eq!(sealed.path, format!("/reviews/{}/", receipt.seq));
@@ -418,7 +433,7 @@ fn a_swapped_decision_does_not_fit_the_login() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_names_sealed_evidence_and_never_shows_it() {
     use promotion_ledger::event::proto::{
-        EvidenceRef, SealEvidenceRequest, SealedDescription, StaticRendition, seal_evidence_request::Part,
+        SealEvidenceRequest, SealedDescription, seal_evidence_request::Part,
     };
     let bank = Bank::open();
     let Bank { dir, node } = bank;
@@ -453,8 +468,7 @@ async fn a_review_names_sealed_evidence_and_never_shows_it() {
             ..draft.explanations[1].content.clone().expect("one")
         }),
     };
-    let with = SealReviewRequest { promotion: Some(draft.clone()), renditions: vec![shown] };
-    let refused = reviews(&client).seal_review(with).await.expect_err("it would be shown");
+    let refused = seal_with(&client, draft.clone(), vec![shown]).await.expect_err("it would be shown");
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     let only = PromotionDraft { explanations: draft.explanations[..1].to_vec(), ..draft.clone() };
     let refused = seal(&client, only).await.expect_err("nothing to read");
@@ -478,6 +492,82 @@ async fn a_review_names_sealed_evidence_and_never_shows_it() {
     let page = String::from_utf8(page).expect("text");
     assert!(page.contains("Sealed for the person whom it is about"), "{page}");
     assert!(!page.contains("below the threshold"), "the page shows what an erasure could not take back");
+    client.check().await;
+    bank.node.stop();
+}
+
+/// The comparison report as a page without scripts.
+pub fn rendition() -> Piece {
+    let bytes = format!("<p>the report as approvers see it, {}</p>", unique("rendition")).into_bytes();
+    Piece { bytes, media_type: "text/html" }
+}
+
+/// What shows a piece first, in place of the comparison report of a draft.
+pub fn in_place_of_the_report(draft: &PromotionDraft, shown: &Piece) -> StaticRendition {
+    let report = draft.challenger_comparison.as_ref().and_then(|it| it.report.as_ref()).expect("a report");
+    let sha256 = sha256(&shown.bytes).0.to_vec();
+    let content = EvidenceRef { sha256, media_type: shown.media_type.into(), ..EvidenceRef::default() };
+    StaticRendition { of: report.sha256.clone(), content: Some(content) }
+}
+
+/// Reads and approves a review, as the one person whom it needs; the promotion.
+pub async fn approve(client: &Client, review_seq: Seq) -> Seq {
+    let (review, session) = read(client, review_seq, 0).await;
+    let nonce = prepare(client, decision(&review, &session, Decision::Approve)).await.expect("frozen");
+    let decided = submit(client, &nonce, token("ada", &nonce, json!({}))).await.expect("approved");
+    decided.promotion.expect("the promotion").seq
+}
+
+/// What only the approvers were shown is relied on by the promotion that they made: it is named, tainted and missed like
+/// everything that the promotion names itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_relies_on_what_its_approvers_were_shown() {
+    let bank = Bank::open();
+    let client = bank.node.client().await;
+    client.upload_all().await;
+    let shown = rendition();
+    let digest = sha256(&shown.bytes).to_string();
+    let draft = package(&client, 0);
+    let artifact = draft.model_version.as_ref().expect("a model").artifact_sha256.clone();
+    let with = vec![in_place_of_the_report(&draft, &shown)];
+    let refused = seal_with(&client, draft.clone(), with.clone()).await.expect_err("nobody uploaded it");
+    says(&refused, Code::InvalidArgument, "renditions[0].content");
+    client.upload(&shown).await.expect("an upload");
+    let review_seq = seal_with(&client, draft.clone(), with).await.expect("sealed");
+    let json = |args: &[&str], code: i32| -> Value {
+        let done = run(&[args, &["--url", &bank.node.url, "--format", "json"]].concat());
+        assert_eq!(done.status.code(), Some(code), "{args:?}: {done:?}");
+        serde_json::from_slice(&done.stdout).expect("JSON")
+    };
+    assert_eq!(json(&["evidence", "relies", &digest], 0)["promotions"], json!([]), "nobody approved yet");
+    let seq = approve(&client, review_seq).await;
+    let relying = json(&["evidence", "relies", &digest], 0);
+    let promotion = &relying["promotions"][0];
+    assert_eq!((&promotion["seq"], &promotion["current"]), (&json!(seq), &json!(true)), "{relying}");
+    let field = promotion["fields"][0].as_str().expect("a field");
+    assert!(field.starts_with("review.artefacts["), "{relying}");
+    assert_eq!(promotion["approvers"].as_array().map(Vec::len), Some(1), "{relying}");
+
+    // A review that is open refers to the same report later, and hides nothing.
+    let report = sha256(&client.pieces[0].bytes).to_string();
+    seal(&client, package(&client, 1)).await.expect("sealed");
+    assert_eq!(json(&["evidence", "relies", &report], 0)["promotions"][0]["seq"], seq);
+
+    let artifact = hex::encode(artifact);
+    let gate =
+        ["gate", "check", "--artifact", &artifact, "--environment", "production", "--region", "eu-central"];
+    assert_eq!(json(&gate, 0)["allowed"], true);
+    let file = bank.dir.path().join("evidence/sha256").join(&digest[..2]).join(&digest[2..]);
+    fs::rename(&file, bank.dir.path().join("away")).expect("taken away");
+    let (code, found) = crate::rechecks::check(&["--url", &bank.node.url]);
+    assert_eq!((code, &found["findings"][0]["promotions"]), (1, &json!([seq])), "{found}");
+    fs::rename(bank.dir.path().join("away"), &file).expect("put back");
+    for tainted in [digest, report] {
+        let args = ["evidence", "taint", &tainted, "--reason", "it hid a column", "--url", &bank.node.url];
+        assert!(run(&args).status.success(), "{tainted}");
+    }
+    let refused = json(&gate, 1);
+    assert_eq!(refused.to_string().matches("tainted by entry").count(), 2, "{refused}");
     client.check().await;
     bank.node.stop();
 }

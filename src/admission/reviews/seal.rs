@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{
-        Digest, Micros,
+        Digest,
         content::content_digest,
-        digest,
         promotion::{self, Problem},
         proto::{
-            Body, EvidenceRef, IncumbentChange, Person, PersonRef, Preconditions, Promoted, PromotionDraft,
-            Receipt, ReviewSealed, Statement, StaticRendition, body::Event,
+            Body, IncumbentChange, Person, PersonRef, Preconditions, Promoted, PromotionDraft, Receipt,
+            ReviewSealed, Statement, StaticRendition, body::Event,
         },
     },
-    evidence::Description,
     ledger::{decide::expected_key, review_rows, state::Lookup},
     page::Exhibits,
     readable::{self, READ_LEN_MAX, Static},
@@ -57,6 +55,7 @@ impl Gateway {
         let Examined { promoted: mut package, claims, mut problems, .. } = self.examine(draft).await?;
         problems.retain(|problem| problem.field != "approvals");
         problems.extend(sealed_problems(&package, &renditions));
+        problems.extend(self.look_up_renditions(&renditions).await?);
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -175,7 +174,7 @@ impl Gateway {
         let expires_at = promoted.approval_request.as_ref().map_or(0, |request| request.due_at);
         Ok(ReviewSealed {
             package: Some(promoted),
-            screen: Some(self.stored(page, "text/html", now).await?),
+            screen: Some(self.keep(page, "text/html", None).await?),
             required: routed.required.clone(),
             conditions: conditions
                 .into_iter()
@@ -188,28 +187,6 @@ impl Gateway {
             expires_at,
             on_incumbent_change: change.into(),
             ..sealed
-        })
-    }
-
-    /// Keeps bytes that this node made.
-    async fn stored(&self, bytes: Vec<u8>, media_type: &str, now: Micros) -> Result<EvidenceRef, Error> {
-        let description = Description {
-            sha256: digest::sha256(&bytes),
-            length: bytes.len() as u64,
-            media_type: media_type.into(),
-            offset: 0,
-        };
-        let chunks = Box::pin(tokio_stream::once(Ok(bytes.into())));
-        let stored = self.evidence.put(&description, chunks, now).await;
-        let stored = stored.map_err(|error| Error::Unavailable(error.to_string()))?;
-        Ok(EvidenceRef {
-            uri: stored.uri,
-            version_id: stored.version_id,
-            sha256: description.sha256.0.to_vec(),
-            length: stored.length,
-            media_type: description.media_type,
-            lock: Some(stored.lock),
-            subject_id: Vec::new(),
         })
     }
 

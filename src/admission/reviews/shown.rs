@@ -18,7 +18,7 @@ impl Gateway {
     /// # Errors
     /// [`Error::Unavailable`] if it is not within 10 s.
     pub async fn until_synced(&self, seq: Option<Seq>) -> Result<(), Error> {
-        let Some(seq) = seq.filter(|seq| *seq >= self.ledger.head().state.size()) else { return Ok(()) };
+        let Some(seq) = seq else { return Ok(()) };
         if self.ledger.is_synced(seq, SYNCED_WITHIN).await {
             return Ok(());
         }
