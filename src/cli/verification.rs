@@ -76,6 +76,17 @@ pub struct Named {
     pub silent: bool,
 }
 
+/// Checkpoints of one kind that somebody vouches for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// Which, in words.
+    pub kind: &'static str,
+    /// How many there are.
+    pub there: u64,
+    /// How many of them were read: of very many only some, evenly spread, and always the newest.
+    pub read: u64,
+}
+
 /// A verification under way.
 pub struct Verification {
     /// How much is recomputed.
@@ -104,6 +115,8 @@ pub struct Verification {
     pub checked_before: u64,
     /// Time-stamps of authorities that nobody named.
     pub unread_stamps: u64,
+    /// What was there of checkpoints that others vouch for.
+    pub vouched: Vec<Tally>,
     audit: Audit,
     threads: usize,
     begun: Instant,
@@ -135,6 +148,7 @@ impl Verification {
             split_view: None,
             checked_before: 0,
             unread_stamps: 0,
+            vouched: Vec::new(),
             audit: Audit::default(),
             threads,
             begun: Instant::now(),

@@ -185,5 +185,6 @@ pub fn around(node: &Path, seq: Seq) -> Vec<StampedCheckpoint> {
 pub(super) fn read(dir: &Path, size: u64) -> Option<StampedCheckpoint> {
     let checkpoint = std::fs::read_to_string(dir.join(format!("{size}.txt"))).ok()?;
     let answer = |i| std::fs::read(dir.join(format!("{size}-{i}.tsr"))).ok();
-    Some(StampedCheckpoint { tree_size: size, checkpoint, timestamps: (0..).map_while(answer).collect() })
+    let timestamps = (0..).map_while(answer).collect();
+    Some(StampedCheckpoint { tree_size: size, checkpoint, timestamps, ..StampedCheckpoint::default() })
 }

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use promotion_ledger::event::proto::GetCheckpointRequest;
+
 use crate::{
     harness::{Client, Directory, LogUnderTest, Node, binary, clients, run},
     s3_service::{Other, Service, keys, service},
@@ -287,7 +289,7 @@ async fn a_node_that_was_rolled_back_behind_its_anchor_does_not_start() {
 }
 
 /// `verify` of a ledger by somebody who has never seen it: its exit code, and its JSON.
-fn verified(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, serde_json::Value) {
+pub fn verified(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, serde_json::Value) {
     let state = tempfile::tempdir().expect("a directory");
     let mut command = binary();
     // A running node's development key is noted there.
@@ -298,6 +300,29 @@ fn verified(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, serde_
     let done = command.args(["verify", "--format", "json"]).args(args).output().expect("the binary runs");
     let json = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("no JSON: {done:?}"));
     (done.status.code(), json)
+}
+
+/// Of very many kept checkpoints some are read, and the report says how many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_says_how_many_kept_checkpoints_it_read() {
+    const KEPT: u64 = 4_100;
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let node = Node::serve(&dir.path());
+    let note = node.client().await.auditor();
+    let note = { note }.get_checkpoint(GetCheckpointRequest {}).await.expect("a checkpoint").into_inner();
+    std::fs::create_dir(dir.path().join("witnessed")).expect("a directory");
+    for size in 1..=KEPT {
+        let file = dir.path().join(format!("witnessed/{size}.txt"));
+        std::fs::write(file, &note.checkpoint).expect("written");
+    }
+    let (of_node, path) = (verified(&["--url", &node.url], &[]), text(&dir.path()));
+    node.stop();
+    for (code, json) in [of_node, verified(&["--dir", &path], &[])] {
+        let some = serde_json::json!([{ "kind": "cosigned", "there": KEPT, "read": 4_096 }]);
+        assert_eq!((code, &json["vouched_for"]), (Some(0), &some), "{json}");
+    }
+    let said = String::from_utf8(run(&["verify", "--dir", &path]).stdout).expect("text");
+    assert!(said.contains("4096 of 4100 cosigned checkpoints were read, evenly spread"), "{said}");
 }
 
 /// A directory with everything below it.
@@ -410,6 +435,9 @@ async fn verify_compares_a_ledger_with_an_anchor_under_other_credentials() {
             "{json}"
         );
         assert!(json["still_possible"].as_str().is_some_and(|words| words.contains("held entries back")));
+        let vouched = json["vouched_for"].as_array().expect("kinds");
+        let anchored = vouched.iter().find(|it| it["kind"] == "anchored").expect("the anchor's");
+        assert!(anchored["there"].as_u64() >= Some(2) && anchored["there"] == anchored["read"], "{json}");
     }
     let mut command = binary();
     command.args(["verify", "--dir", &of_dir, "--anchor", &of_file]);

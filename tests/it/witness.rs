@@ -11,7 +11,7 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use promotion_ledger::{
     event::proto::{GetReceiptRequest, GetStatusResponse},
     keyfile,
@@ -22,7 +22,10 @@ use promotion_ledger::{
     },
 };
 
-use crate::harness::{Client, Directory, LogUnderTest, Node, clients, run};
+use crate::{
+    anchors::verified,
+    harness::{Client, Directory, LogUnderTest, Node, clients, run},
+};
 
 const NAME: &str = "witness.test/w1";
 
@@ -195,10 +198,108 @@ async fn promotions_wait_for_an_unmodified_witness_and_receipts_carry_its_cosign
     node.stop();
 }
 
-/// The witness has cosigned another history of this ledger: the node stops admitting and keeps the evidence.
+/// A note with its last signature's bytes changed: key id, time, signature.
+fn resigned(note: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
+    let (before, last) = note.trim_end().rsplit_once(' ').expect("a signature");
+    let mut bytes = BASE64_STANDARD.decode(last).expect("base64");
+    change(&mut bytes);
+    format!("{before} {}\n", BASE64_STANDARD.encode(bytes))
+}
+
+/// Between which times an entry was recorded, by the ages that `verify` tells.
+fn bracket(json: &serde_json::Value, seq: u64) -> [Option<u64>; 2] {
+    let within = |range: &&serde_json::Value| {
+        range["first"].as_u64() <= Some(seq) && range["last"].as_u64() >= Some(seq)
+    };
+    let range = json["ages"].as_array().and_then(|ages| ages.iter().find(within)).expect("a range");
+    ["not_before", "not_after"].map(|side| {
+        assert!(range[side].is_null() || range[side]["by"] == NAME, "{json}");
+        range[side]["time"].as_u64().map(|time| time / 1_000_000)
+    })
+}
+
+/// Entries are dated by the cosignatures that a node kept, and by nothing that only looks like one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_witness_that_saw_another_history_stops_the_node() {
-    let Some(given) = setup("a_witness_that_saw_another_history_stops_the_node") else { return };
+async fn verify_dates_entries_by_kept_cosignatures_and_by_no_forged_one() {
+    let Some(given) = setup("verify_dates_entries_by_kept_cosignatures_and_by_no_forged_one") else { return };
+    let omni = Omniwitness::start(&given.clients, given.files.path(), &given.vkey);
+    configure(&given.dir.path(), &witness(&omni, true));
+    let of = |file: &str| given.dir.path().join(file);
+    let (key, path) = (omni.key.vkey(), given.dir.path().display().to_string());
+    let verify = |place: [&str; 2], key: &str| {
+        let (code, json) = verified(&[&place[..], &["--witness", key]].concat(), &[]);
+        assert_eq!((code, &json["verified"]), (Some(0), &true.into()), "{json}");
+        json
+    };
+    let cosigned = |note: &str| cosignatures(note, std::slice::from_ref(&omni.key))[0].seconds;
+    // Each start keeps a checkpoint for good: one without the first promotion, one with it, and not the second one.
+    let mut sizes = Vec::new();
+    let mut seqs = Vec::new();
+    let mut of_node = serde_json::Value::Null;
+    for n in 0..2 {
+        let node = Node::serve(&given.dir.path());
+        let client = node.client().await;
+        sizes.push(client.status().await.synced_size);
+        client.upload_all().await;
+        seqs.push(client.promote(client.draft(0, n)).await.expect("a receipt").seq);
+        if n == 1 {
+            // Once only: the checkpoint that this computer keeps of a run dates entries in the next one.
+            of_node = verify(["--url", &node.url], &key);
+        }
+        node.stop();
+        // Cosignatures have whole seconds.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
+    let files = sizes.iter().map(|size| format!("witnessed/{size}.txt")).chain(["witnessed.txt".into()]);
+    let notes: Vec<_> = files.map(|file| std::fs::read_to_string(of(&file)).expect("a kept note")).collect();
+    let times: Vec<_> = notes.iter().map(|note| cosigned(note)).collect();
+    assert!(times[0] < times[1] && times[1] <= times[2], "{times:?}");
+    for json in [of_node, verify(["--dir", &path], &key)] {
+        assert_eq!(bracket(&json, 0), [None, Some(times[0])], "{json}");
+        assert_eq!(bracket(&json, seqs[0]), [Some(times[0]), Some(times[1])], "{json}");
+        assert_eq!(bracket(&json, seqs[1]), [Some(times[1]), Some(times[2])], "{json}");
+        let kept = serde_json::json!([{ "kind": "cosigned", "there": 3, "read": 3 }]);
+        assert_eq!(json["vouched_for"], kept, "{json}");
+    }
+    let stranger = SigningKey::from_bytes(&[43; 32]);
+    let other = WitnessKey { name: NAME.into(), key: stranger.verifying_key() };
+    assert_eq!(
+        bracket(&verify(["--dir", &path], &other.vkey()), 0),
+        [None, None],
+        "another key of that name"
+    );
+
+    // Only the file that was kept for good dates the first promotion now; then what an operator could write in its place.
+    std::fs::remove_file(of("witnessed.txt")).expect("removed");
+    let file = of(&format!("witnessed/{}.txt", sizes[1]));
+    let (text, _) = notes[1].split_once("\n\n").expect("a note");
+    let earlier = (times[0] - 1).to_be_bytes();
+    let line = |note: &str| note.lines().last().expect("a signature").to_owned();
+    let forged: [(&str, String); 4] = [
+        ("another time", resigned(&notes[1], |bytes| bytes[4..12].copy_from_slice(&earlier))),
+        ("another signature", resigned(&notes[1], |bytes| bytes[20] ^= 1)),
+        ("of another checkpoint", notes[1].replace(&line(&notes[1]), &line(&notes[0]))),
+        (
+            "by somebody else in its name",
+            resigned(&notes[1], |bytes| {
+                let message = format!("cosignature/v1\ntime {}\n{text}\n", times[1]);
+                bytes.truncate(12);
+                bytes.extend(stranger.sign(message.as_bytes()).to_bytes());
+            }),
+        ),
+    ];
+    assert_eq!(bracket(&verify(["--dir", &path], &key), seqs[0]), [Some(times[0]), Some(times[1])]);
+    for (name, note) in forged {
+        assert_ne!(note, notes[1], "{name}");
+        std::fs::remove_file(&file).expect("removed");
+        std::fs::write(&file, note).expect("written");
+        let json = verify(["--dir", &path], &key);
+        assert_eq!(bracket(&json, seqs[0]), [Some(times[0]), None], "{name}: {json}");
+    }
+}
+
+/// The witness has cosigned another history of this ledger: the node stops admitting and keeps the evidence.
+async fn stops_at_another_history(given: Setup, grown: bool) {
     let omni = Omniwitness::start(&given.clients, given.files.path(), &given.vkey);
     let key = keyfile::signing_key(&given.dir.path().join("keys/log.pem")).expect("the log key");
     let other = Checkpoint {
@@ -210,16 +311,40 @@ async fn a_witness_that_saw_another_history_stops_the_node() {
     let http = reqwest::Client::new();
     let answer = http.post(format!("{}add-checkpoint", omni.url)).body(body).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
+    let mut size = 1;
+    if grown {
+        let node = Node::serve(&given.dir.path());
+        let client = node.client().await;
+        client.upload_all().await;
+        client.promote(client.draft(0, 0)).await.expect("nobody has looked yet");
+        size = client.status().await.synced_size;
+        assert!(size > 1);
+        node.stop();
+    }
     configure(&given.dir.path(), &witness(&omni, false));
     let node = Node::serve(&given.dir.path());
     let client = node.client().await;
     let status = until(&client, |status| !status.not_admitting.is_empty()).await;
     assert!(status.not_admitting.contains("split view"), "{}", status.not_admitting);
     let kept = std::fs::read_to_string(given.dir.path().join("split-view-1.txt")).expect("the evidence");
-    assert!(kept.contains(NAME) && kept.starts_with("localhost/test\n1\n"), "{kept}");
+    assert!(kept.contains(NAME) && kept.starts_with(&format!("localhost/test\n{size}\n")), "{kept}");
     client.upload_all().await;
-    assert!(client.promote(client.draft(0, 0)).await.is_err());
+    assert!(client.promote(client.draft(0, 1)).await.is_err());
     node.stop();
+}
+
+/// Of the same size: 409, and the sizes agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_saw_another_history_stops_the_node() {
+    let Some(given) = setup("a_witness_that_saw_another_history_stops_the_node") else { return };
+    stops_at_another_history(given, false).await;
+}
+
+/// Of a smaller size, which this one does not continue: 422, a proof that does not hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_refuses_the_proof_stops_the_node() {
+    let Some(given) = setup("a_witness_that_refuses_the_proof_stops_the_node") else { return };
+    stops_at_another_history(given, true).await;
 }
 
 /// Two nodes that hold two histories of one ledger see it in each other's checkpoint.
@@ -238,8 +363,22 @@ async fn two_peers_with_two_histories_stop_and_keep_the_evidence() {
     }
     let status = until(&clients[1], |status| !status.not_admitting.is_empty()).await;
     assert!(status.not_admitting.contains("two histories"), "{}", status.not_admitting);
-    let kept = std::fs::read_to_string(other.path().join("split-view-2.txt")).expect("the evidence");
-    assert_eq!(kept.matches("localhost/test\n2\n").count(), 2, "{kept}");
+    let kept = |of: &Directory| {
+        let kept = std::fs::read_to_string(of.path().join("split-view-2.txt")).expect("the evidence");
+        assert_eq!(kept.matches("localhost/test\n2\n").count(), 2, "{kept}");
+    };
+    kept(&other);
+    // The other one, once it looks.
+    node.stop();
+    configure(&dir.path(), &format!("peers = [{:?}]\n", twin.http));
+    let node = Node::serve(&dir.path());
+    let client = node.client().await;
+    let status = until(&client, |status| !status.not_admitting.is_empty()).await;
+    assert!(status.not_admitting.contains("two histories"), "{}", status.not_admitting);
+    kept(&dir);
+    for client in [&client, &clients[1]] {
+        client.promote(client.draft(2, 0)).await.expect_err("both have stopped");
+    }
     node.stop();
     twin.stop();
 }

@@ -4,7 +4,7 @@ use crate::{
     cli::{
         kept_logins::KeptLogins,
         output::{self, coloured, say},
-        verification::{Depth, Named, Verification},
+        verification::{Depth, Named, Tally, Verification},
     },
     event::Digest,
     proof::{
@@ -41,6 +41,7 @@ pub fn json(done: &Verification, pinned: Option<Digest>, who: &Who) {
         "ages_unread_stamps": done.unread_stamps,
         "ages_not_compared_before": done.checked_before,
         "still_possible": bracket::still_possible(!seen.is_empty()).join(" "),
+        "vouched_for": done.vouched,
         "checkpoints": done.agreed.iter().filter(|named| !named.silent).map(checkpoint).collect::<Vec<_>>(),
         "in_doubt": done.in_doubt,
         "routed_again": done.routed,
@@ -144,6 +145,9 @@ pub fn text(done: &Verification, pinned: Option<Digest>, who: &Who) {
     if done.agreed.iter().all(|named| named.silent) && done.found.is_none() {
         say!("  checkpoint   none was there: nothing says that this is the end; give one with --checkpoint");
     }
+    if let Some(words) = vouched(&done.vouched) {
+        say!("  vouched for  {words}");
+    }
     say!("  head link    {}", done.verifier.link());
     for (key, since) in summary.compromised() {
         let listed = done.in_doubt.iter().filter(|entry| entry.key_id == key.to_string());
@@ -159,6 +163,19 @@ pub fn text(done: &Verification, pinned: Option<Digest>, who: &Who) {
         }
     }
     ages(done, who);
+}
+
+/// How many checkpoints that others vouch for were read, in words; `None`: there are none.
+fn vouched(tallies: &[Tally]) -> Option<String> {
+    let of = |it: &Tally| format!("{} of {} {} checkpoints", it.read, it.there, it.kind);
+    let read = tallies.iter().map(of).collect::<Vec<_>>().join(", ");
+    let left_out = tallies.iter().any(|it| it.read < it.there);
+    let some = if left_out {
+        ", evenly spread and always the newest; an age may be less exact for that"
+    } else {
+        ""
+    };
+    (!tallies.is_empty()).then(|| format!("{read} were read{some}"))
 }
 
 /// Entries whose age is told: those before the first one that is wrong.
@@ -220,5 +237,26 @@ fn logins(kept: &KeptLogins) {
     for found in kept.findings.iter().take(IN_DOUBT_SHOWN) {
         let entry = found.seq.map(|seq| format!("entry {seq}: ")).unwrap_or_default();
         say!("  {} {entry}{}", coloured("31", "login finding:"), found.what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_is_said() {
+        let tally = |kind, there, read| Tally { kind, there, read };
+        assert_eq!(vouched(&[]), None);
+        assert_eq!(
+            vouched(&[tally("cosigned", 2, 2)]).as_deref(),
+            Some("2 of 2 cosigned checkpoints were read")
+        );
+        let some = vouched(&[tally("cosigned", 9_001, 4_097), tally("anchored", 3, 3)]).expect("words");
+        assert!(
+            some.starts_with(
+                "4097 of 9001 cosigned checkpoints, 3 of 3 anchored checkpoints were read, evenly"
+            )
+        );
     }
 }

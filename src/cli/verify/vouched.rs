@@ -10,7 +10,7 @@ use figment::{
 use crate::{
     cli::{
         output::{Exit, Failure, Result},
-        verification::{Named, Verification},
+        verification::{Named, Tally, Verification},
         verify_bundle,
     },
     event::{Digest, proto::StampedCheckpoint},
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Anchored checkpoints that are read at most: of more, so many of them, evenly, and always the newest.
-const ANCHORED_MAX: u64 = 512;
+const ANCHORED_MAX: usize = 512;
 
 /// Whose word counts.
 #[derive(Default)]
@@ -43,8 +43,37 @@ pub struct Who {
 pub struct Found {
     /// The node's own: cosigned, or time-stamped.
     pub kept: Vec<StampedCheckpoint>,
-    /// Those in the anchor's bucket, and how the bucket is called.
-    pub anchored: Option<(String, Vec<Standing>)>,
+    /// Those in the anchor's bucket.
+    pub anchored: Option<InAnchor>,
+}
+
+/// Checkpoints in an anchor's bucket.
+pub struct InAnchor {
+    /// How the bucket is called.
+    place: String,
+    /// How many there are.
+    there: u64,
+    /// Those that were read, the newest last.
+    standing: Vec<Standing>,
+}
+
+impl Found {
+    /// How many checkpoints of each kind there are, and how many of them were read.
+    fn tallies(&self) -> Vec<Tally> {
+        let kept = |kind, of: fn(&StampedCheckpoint) -> bool| {
+            let read: Vec<_> = self.kept.iter().filter(|it| of(it)).collect();
+            let there = read.iter().map(|it| it.kept).max().unwrap_or(0);
+            Tally { kind, there: there.max(read.len() as u64), read: read.len() as u64 }
+        };
+        let stamped = kept("time-stamped", |it| !it.timestamps.is_empty());
+        let cosigned = kept("cosigned", |it| it.timestamps.is_empty());
+        let anchored = self.anchored.as_ref().map(|it| Tally {
+            kind: "anchored",
+            there: it.there,
+            read: it.standing.len() as u64,
+        });
+        [stamped, cosigned].into_iter().chain(anchored).filter(|it| it.there > 0).collect()
+    }
 }
 
 impl Who {
@@ -72,7 +101,7 @@ impl Who {
     ///
     /// # Errors
     /// Exit code 3 where it cannot be asked, 1 where it knows nothing of this ledger.
-    pub async fn anchored(&self, ledger_id: Digest) -> Result<Option<(String, Vec<Standing>)>> {
+    pub async fn anchored(&self, ledger_id: Digest) -> Result<Option<InAnchor>> {
         let Some((dir, settings)) = &self.anchor else { return Ok(None) };
         let connected = Anchored::connect(dir, settings, ledger_id).await;
         let anchored = connected.map_err(|error| Failure::usage(format!("--anchor: {error}")))?;
@@ -84,14 +113,15 @@ impl Who {
             return Err(Failure::new(Exit::No, what));
         }
         let mut standing = Vec::new();
-        for n in evenly((0..count).collect(), ANCHORED_MAX as usize) {
+        for n in evenly((0..count).collect(), ANCHORED_MAX) {
             standing.push(anchored.get(n).await.map_err(failed)?);
         }
-        Ok(Some((anchored.place(), standing)))
+        Ok(Some(InAnchor { place: anchored.place(), there: count, standing }))
     }
 
     /// Everything that was found is compared with the ledger, and dates it where somebody's word counts.
     pub fn compare(&self, found: Found, key: &LogKey, done: &mut Verification) {
+        done.vouched = found.tallies();
         for kept in found.kept {
             let stamped = kept.timestamps.iter().filter_map(|answer| self.stamped(answer, &kept.checkpoint));
             let dated: Vec<_> = stamped.collect();
@@ -99,7 +129,7 @@ impl Who {
             let from = format!("the node's files (size {})", kept.tree_size);
             done.compare_silently(&from, kept.checkpoint, key, dated);
         }
-        let Some((place, standing)) = found.anchored else { return };
+        let Some(InAnchor { place, standing, .. }) = found.anchored else { return };
         let newest = standing.len() - 1;
         for (i, Standing { uri, note, put_at }) in standing.into_iter().enumerate() {
             let from = format!("the anchor {uri}");
@@ -167,6 +197,21 @@ fn settings(place: &str) -> Result<(PathBuf, Settings)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_there_is_counted_by_kind() {
+        let kept = |kept, stamps: usize| StampedCheckpoint {
+            kept,
+            timestamps: vec![Vec::new(); stamps],
+            ..StampedCheckpoint::default()
+        };
+        let standing = Standing { uri: String::new(), note: String::new(), put_at: 1 };
+        let anchored = InAnchor { place: String::new(), there: 700, standing: vec![standing] };
+        let found = Found { kept: vec![kept(9, 2), kept(5, 0), kept(5, 0)], anchored: Some(anchored) };
+        let counted: Vec<_> = found.tallies().iter().map(|it| (it.kind, it.there, it.read)).collect();
+        assert_eq!(counted, [("time-stamped", 9, 1), ("cosigned", 5, 2), ("anchored", 700, 1)]);
+        assert_eq!(Found::default().tallies(), []);
+    }
 
     #[test]
     fn the_anchor_is_a_url_or_a_file_with_settings() {
