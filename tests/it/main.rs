@@ -65,6 +65,7 @@ mod tidy;
 mod tiles;
 mod tls;
 mod vectors;
+mod verify_only;
 mod walk;
 mod webdriver;
 mod witness;

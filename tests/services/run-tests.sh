@@ -167,6 +167,16 @@ auditor() {
   part auditor "$("$AUDITOR_PYTHON" --version)"
 }
 
+# The build without a node, as VERIFY_ONLY: a copy, since the node's own build takes its place.
+verify_only() {
+  if cargo build --locked --no-default-features && cp "$CARGO_TARGET_DIR/debug/promotion-ledger" "$work/verify-only"; then
+    export VERIFY_ONLY=$work/verify-only
+    part verify-only ok
+  else
+    part verify-only "FAILED (it does not build)"
+  fi
+}
+
 rust() {
   if cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$work/cargo-test.log"; then
     part "cargo test" ok
@@ -224,6 +234,7 @@ auditor
 kubernetes
 mlflow
 keycloak
+verify_only
 rust "$@"
 vectors
 python_client
