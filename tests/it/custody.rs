@@ -664,3 +664,42 @@ async fn evidence_about_one_person_goes_with_the_person_and_its_digest_holds() {
     assert!(lines[0].contains("\"opened\":1") && lines[1].contains("\"opened\":0"), "{lines:?}");
     assert!(!said.contains("below the threshold"), "the content is in the log");
 }
+
+/// `init` on a terminal: the answer, what is written there, and the configuration that it leads to, if any.
+fn init_on_a_terminal(answer: &str) -> (Option<i32>, String, Option<String>) {
+    use std::{
+        io::Write as _,
+        process::{Command, Stdio},
+    };
+    let scratch = tempfile::tempdir().expect("a directory");
+    let dir = scratch.path().join("ledger");
+    let init = format!("'{}' init --dir '{}'", env!("CARGO_BIN_EXE_promotion-ledger"), dir.display());
+    // `script` gives it a terminal of its own.
+    let mut command = Command::new("script");
+    command.args(["-qec", &init, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("script, of bsdutils, runs");
+    child.stdin.take().expect("a pipe").write_all(answer.as_bytes()).expect("answered");
+    let done = child.wait_with_output().expect("an end");
+    let config = fs::read_to_string(dir.join("promotion-ledger.toml")).ok();
+    (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned(), config)
+}
+
+#[test]
+fn init_asks_on_a_terminal_and_says_what_follows_from_each_answer() {
+    for (answer, encrypts) in
+        [("yes\n", "encrypt = true"), ("n\n", "encrypt = false"), ("\n", "encrypt = false")]
+    {
+        let (code, said, config) = init_on_a_terminal(answer);
+        assert_eq!(code, Some(0), "{said}");
+        for words in [
+            "Encrypt it? [y/N]",
+            "makes it unreadable for good, for auditors too",
+            "keep personal data out of it",
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert!(config.expect("a configuration").contains(encrypts), "{answer:?}");
+    }
+    let (code, said, config) = init_on_a_terminal("perhaps\n");
+    assert!(code == Some(2) && config.is_none() && said.contains("neither yes nor no"), "{code:?} {said}");
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use promotion_ledger::{
     cli::bench::sample::Piece,
+    clock::{Clock, SystemClock},
     event::{Kind, digest::sha256, proto::StatEvidenceRequest},
 };
 use tonic::{Code, Status};
@@ -63,6 +64,9 @@ fn faults(step: Step) -> Vec<(&'static str, Fault)> {
     ];
     if step == Step::Put {
         faults.push(("cut in the middle of the upload", Fault::CutRequest(20_000)));
+        // What AWS answers to two conditional puts at a time; this service never does.
+        let conflict = Answer::plain(409, "ConditionalRequestConflict");
+        faults.push(("another upload of it at the same time", Fault::Says(conflict)));
     }
     if step == Step::Look {
         faults.push(("an answer that ends early", Fault::Truncated(100)));
@@ -414,7 +418,7 @@ async fn a_promotion_on_a_lie_of_the_store_is_refused_by_its_field() {
     let test = "a_promotion_on_a_lie_of_the_store_is_refused_by_its_field";
     let Some(behind) = Behind::start(test, 4).await else { return };
     let mut client = behind.node.client().await;
-    let lies: [Lie; 6] = [
+    let lies: [Lie; 7] = [
         (
             "digest",
             |answer| {
@@ -425,6 +429,15 @@ async fn a_promotion_on_a_lie_of_the_store_is_refused_by_its_field() {
         ("length", |answer| answer.set("content-length", Some("3")), "but the stored bytes have 3"),
         ("weak", |answer| answer.set(MODE, Some("GOVERNANCE")), "its mode is GOVERNANCE"),
         ("over", |answer| answer.set(UNTIL, Some("2020-01-01T00:00:00Z")), "its retention is over"),
+        (
+            "too short, whatever it is told",
+            |answer| {
+                let soon = (SystemClock.now() / 1_000_000 + 3_600).cast_signed();
+                let soon = jiff::Timestamp::from_second(soon).expect("a time").to_string();
+                answer.set(UNTIL, Some(&soon));
+            },
+            "cannot be held for 2 days",
+        ),
         ("no version", |answer| answer.set("x-amz-version-id", Some("null")), "keeps no versions"),
         (
             "hidden",
@@ -501,6 +514,49 @@ async fn a_store_that_lets_itself_be_deleted_gets_no_promotion() {
     let node = Node::serve(&dir.path());
     let client = node.client().await;
     client.promote(client.draft(0, 0)).await.expect("a receipt");
+    client.check().await;
+    node.stop();
+}
+
+/// A store that was write-once at the start is tried again on a schedule: what it allows later stops promotions, and what is
+/// mended is found as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_tried_again_on_a_schedule() {
+    let Some(mut service) = service("a_store_is_tried_again_on_a_schedule") else { return };
+    let bucket = service.locked_bucket("scheduled").await;
+    let proxy = Proxy::start(&service.endpoint).await;
+    service.endpoint.clone_from(&proxy.endpoint);
+    let dir = directory(&service, &bucket, 2);
+    // The shortest that there is.
+    let every = [("PROMOTION_LEDGER_EVIDENCE__CHECKS__PROBE_MINUTES", "1")];
+    let node = Node::serve_with(&dir.path(), &every);
+    let client = node.client().await;
+    client.upload_all().await;
+    client.settle(client.draft(0, 0)).await;
+    let until_it_admits = async |admits: bool| {
+        let deadline = std::time::Instant::now() + Duration::from_secs(120);
+        loop {
+            let status = client.status().await;
+            if status.not_admitting.is_empty() == admits {
+                return status;
+            }
+            assert!(std::time::Instant::now() < deadline, "{status:?}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    proxy.always(|asked| asked.method == "DELETE", Fault::Says(Answer::plain(204, "")));
+    let status = until_it_admits(false).await;
+    assert!(status.not_admitting.contains("not write-once: delete"), "{}", status.not_admitting);
+    assert!(status.alerts.iter().any(|alert| alert.name == "evidence-store"), "{:?}", status.alerts);
+    client.promote(client.draft(0, 1)).await.expect_err("refused");
+    proxy.honest();
+    until_it_admits(true).await;
+    client.settle(client.draft(0, 1)).await;
+    let found = events(&client, Kind::StoreProbed).await.into_iter().map(|event| match event {
+        promotion_ledger::event::proto::body::Event::StoreProbed(probed) => probed.write_once,
+        other => panic!("{other:?}"),
+    });
+    assert!(found.collect::<Vec<_>>().starts_with(&[true, false]), "each answer is an entry of the day");
     client.check().await;
     node.stop();
 }
