@@ -76,7 +76,10 @@
 //! - **The walk over the evidence follows the digests**, which are spread evenly: a digest is due when its share of the period
 //!   has passed. No list, no queue; a cursor in a file, and each node walks by itself.
 //! - **Evidence is kept from now on while its promotion is current**, and from its date otherwise, for its tier's days under the
-//!   policy that routed it or the one in force, whichever is longer.
+//!   policy that routed it or the one in force, whichever is longer. What approvers were shown is evidence of the promotion
+//!   that they made, also where only its review names it.
+//! - **What a bucket shows after a change of a lock counts, not what it answered**: two calls for one lock may each be told of
+//!   the other's end, or be refused for it.
 //! - **A finding is over when a later look says so**; one entry a day says each of both, and names the end that it follows:
 //!   what returns on the same day is another occurrence, and nodes agree on it because they read it from the ledger.
 //! - **The archive needs no list of names.** Every name follows from a position, a checkpoint is written last, and bytes
