@@ -81,6 +81,7 @@ const METHODS: &[(&str, &[Role])] = &[
     ("ReviewService/SubmitDecision", &[Emitter, Approver]),
     ("ReviewService/CloseReview", &[Emitter, Operator]),
     ("ReviewService/Delegate", &[Approver]),
+    ("ReviewService/EndDelegation", &[Approver]),
     ("ReviewService/CloseCondition", &[Approver, Operator]),
     ("RegistryService/Sweep", &[Operator]),
     ("OperatorService/SubmitStatement", &[Operator]),

@@ -11,10 +11,10 @@ use crate::{
         Digest, Seq,
         proto::{
             CloseConditionRequest, CloseConditionResponse, CloseReviewRequest, CloseReviewResponse,
-            DelegateRequest, DelegateResponse, GetReviewRequest, GetReviewResponse, ListReviewsRequest,
-            ListReviewsResponse, LoginIssuer, PrepareDecisionRequest, PrepareDecisionResponse,
-            ReadArtefactRequest, ReadArtefactResponse, Review, ReviewState, SealReviewRequest,
-            SealReviewResponse, SubmitDecisionRequest, SubmitDecisionResponse,
+            DelegateRequest, DelegateResponse, EndDelegationRequest, EndDelegationResponse, GetReviewRequest,
+            GetReviewResponse, ListReviewsRequest, ListReviewsResponse, LoginIssuer, PrepareDecisionRequest,
+            PrepareDecisionResponse, ReadArtefactRequest, ReadArtefactResponse, Review, ReviewState,
+            SealReviewRequest, SealReviewResponse, SubmitDecisionRequest, SubmitDecisionResponse,
             review_service_server::ReviewService,
         },
     },
@@ -169,7 +169,7 @@ impl ReviewService for Reviewer {
             delegation: request.delegation_seq,
             person: None,
         };
-        let prepared = tokio::task::block_in_place(|| self.gateway.prepare_decision(draft))?;
+        let prepared = self.gateway.prepare_decision(draft).await?;
         Ok(Response::new(PrepareDecisionResponse {
             nonce: prepared.nonce,
             statement: prepared.statement,
@@ -212,6 +212,18 @@ impl ReviewService for Reviewer {
         let asked = Asked { actor, reason, request_id };
         let receipt = self.gateway.delegate(delegate, group, from_at..until, asked).await?;
         Ok(Response::new(DelegateResponse { receipt: Some(receipt) }))
+    }
+
+    async fn end_delegation(
+        &self,
+        request: Request<EndDelegationRequest>,
+    ) -> Result<Response<EndDelegationResponse>, Status> {
+        let stated = request.get_ref().actor.clone();
+        let actor = authorize::actor(&request, "actor", stated)?;
+        let EndDelegationRequest { delegation_seq, actor: _, reason, request_id } = request.into_inner();
+        let asked = Asked { actor, reason, request_id };
+        let receipt = self.gateway.end_delegation(delegation_seq, asked).await?;
+        Ok(Response::new(EndDelegationResponse { receipt: Some(receipt) }))
     }
 
     async fn close_condition(

@@ -227,6 +227,10 @@ fn closed(p: &mut Problems, e: &ReviewClosed) {
 }
 
 fn delegated(p: &mut Problems, e: &Delegated) {
+    if e.ends_seq.is_some() {
+        return delegation_ended(p, e);
+    }
+    p.require(e.actor.is_none(), "actor", "stands there, but nothing is ended");
     p.require(
         actor_is_whole(e.delegator.as_ref(), &e.request_id),
         "delegator",
@@ -236,6 +240,17 @@ fn delegated(p: &mut Problems, e: &Delegated) {
     p.require(e.delegator != e.delegate, "delegate", "is the delegator");
     p.add_some("group", name_problem(&e.group));
     p.require(e.from_at < e.until, "until", "is not after from_at");
+}
+
+fn delegation_ended(p: &mut Problems, e: &Delegated) {
+    p.require(actor_is_whole(e.actor.as_ref(), &e.request_id), "actor", "is missing, or no request_id");
+    let alone = Delegated {
+        ends_seq: e.ends_seq,
+        actor: e.actor.clone(),
+        request_id: e.request_id.clone(),
+        ..Delegated::default()
+    };
+    p.require(*e == alone, "ends_seq", "stands beside a delegation");
 }
 
 fn condition_closed(p: &mut Problems, e: &ConditionClosed) {

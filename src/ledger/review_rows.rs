@@ -119,6 +119,8 @@ pub struct DelegationState {
     pub from_at: Micros,
     /// Until when.
     pub until: Micros,
+    /// The entry that ended it early.
+    pub ended: Option<Seq>,
 }
 
 impl ReviewState {

@@ -52,7 +52,10 @@ pub(super) fn judge<L: Lookup>(
         Event::Declined(e) => decided(state, look, prepared, (Kind::Declined, e), changes)?,
         Event::ChangesRequested(e) => decided(state, look, prepared, (Kind::ChangesRequested, e), changes)?,
         Event::ReviewClosed(e) => closed(state, look, e, changes)?,
-        Event::Delegated(e) => delegated(state, e, changes),
+        Event::Delegated(e) => match e.ends_seq {
+            Some(seq) => delegation_ended(state, look, seq, e, changes)?,
+            None => delegated(state, e, changes),
+        },
         Event::ConditionClosed(e) => condition_closed(look, e, changes)?,
         _ => return Ok(None),
     };
@@ -77,8 +80,8 @@ pub(super) fn expected_key(event: &Event) -> Option<Digest> {
             Some(digest::request_key(Kind::ReviewClosed, &e.review_seq.to_be_bytes(), b""))
         }
         Event::Delegated(e) => {
-            let delegator = e.delegator.as_ref()?;
-            Some(digest::request_key(Kind::Delegated, &delegator.subject_id, e.request_id.as_bytes()))
+            let asks = e.ends_seq.map_or(e.delegator.as_ref(), |_| e.actor.as_ref())?;
+            Some(digest::request_key(Kind::Delegated, &asks.subject_id, e.request_id.as_bytes()))
         }
         Event::ConditionClosed(e) => {
             let principal = e.approved_seq.to_be_bytes();
@@ -217,7 +220,9 @@ fn may_decide(
 
 fn in_force(delegation: &DelegationState, subject: &Digest, decider: &Approval) -> bool {
     let during: std::ops::Range<Micros> = delegation.from_at..delegation.until;
-    delegation.delegate == *subject
+    // Of a decision and an end that race, the one that is recorded first counts, whatever time the decision states.
+    delegation.ended.is_none()
+        && delegation.delegate == *subject
         && during.contains(&decider.decided_at)
         && decider.matched_groups.contains(&delegation.group)
 }
@@ -283,10 +288,30 @@ fn delegated(state: &State, e: &Delegated, changes: &mut Changes) -> Result<Verd
         group: e.group.clone(),
         from_at: e.from_at,
         until: e.until,
+        ended: None,
     };
     let key = ReviewKey::Delegation(state.size());
     changes.review_rows.push((key, ReviewRow::Delegation(delegation)));
     Ok(Verdict::accepted(None))
+}
+
+fn delegation_ended<L: Lookup>(
+    state: &State,
+    look: &L,
+    seq: Seq,
+    e: &Delegated,
+    changes: &mut Changes,
+) -> Judged<L::Error> {
+    let Some(delegation) = review_rows::delegation(look, seq)? else { return Ok(Err(Reason::Target)) };
+    if ![delegation.delegator, delegation.delegate].contains(&id(e.actor.as_ref())) {
+        return Ok(Err(Reason::Incomplete));
+    }
+    if delegation.ended.is_some() {
+        return Ok(Err(Reason::Precondition));
+    }
+    let ended = DelegationState { ended: Some(state.size()), ..delegation };
+    changes.review_rows.push((ReviewKey::Delegation(seq), ReviewRow::Delegation(ended)));
+    Ok(Ok(Verdict::accepted(Some(seq))))
 }
 
 fn condition_closed<L: Lookup>(look: &L, e: &ConditionClosed, changes: &mut Changes) -> Judged<L::Error> {

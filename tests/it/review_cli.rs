@@ -276,6 +276,32 @@ async fn a_delegate_approves_for_somebody_and_only_another_one_than_its_owner_cl
         exit(&command(&bank, &["show", &closed["seq"].to_string()]), 0)["header"]["kind"],
         "condition_closed"
     );
+    // Back early: one of the two ends it, once, and nothing is decided under it any more.
+    let end = |who: &str, request: &str| {
+        act(who, &["delegate", "--end", &delegation, "--reason", "Back.", "--request-id", request])
+    };
+    let third = exit(&end("carl", "third"), 1);
+    assert!(third["error"].as_str().is_some_and(|why| why.contains("neither delegator nor")), "{third}");
+    let ended = exit(&end("ada", "back"), 0);
+    assert_eq!(exit(&end("ada", "back"), 0)["seq"], ended["seq"], "the same again");
+    let twice = exit(&end("ben", "twice"), 1);
+    let says = format!("was ended by entry {} already", ended["seq"]);
+    assert!(twice["error"].as_str().is_some_and(|why| why.contains(&says)), "{twice}");
+    let both = act("ada", &["delegate", "--end", &delegation, "--group", "model-risk", "--reason", "Back."]);
+    assert_eq!(both.status.code(), Some(2), "{both:?}");
+    let none = exit(&act("ada", &["delegate", "--end", "0", "--reason", "Back."]), 1);
+    assert!(none["error"].as_str().is_some_and(|why| why.contains("is no delegation")), "{none}");
+    let next = self::file(&bank, "us-east").display().to_string();
+    let next = exit(&command(&bank, &["review", "seal", "-f", &next]), 0)["seq"].to_string();
+    let shown = exit(&command(&bank, &["review", "show", &next]), 0);
+    let answers = self::answers(&bank, &shown);
+    let dir = bank.dir.path().join("next").display().to_string();
+    let approve = ["approve", "--issuer", &idp, "--review", &next, "--answers", &answers, "--screen", &dir];
+    let late = [&approve[..], &["--delegation", &delegation]].concat();
+    let late = exit(&decided_in_browser(&bank, "ben", &late).await, 1);
+    let says = format!("was ended by entry {}", ended["seq"]);
+    assert!(late["error"].as_str().is_some_and(|why| why.contains(&says)), "{late}");
+    exit(&decided_in_browser(&bank, "ben", &approve).await, 0);
     for name in ["delegate", "close-condition"] {
         let help = run(&[name, "--help"]);
         assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"), "{help:?}");

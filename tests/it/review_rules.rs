@@ -5,10 +5,13 @@ use promotion_ledger::{
         Outcome, Reason, Seq,
         header::FLAG_QUORUM,
         promotion::{problems, promotion_key},
-        proto::{Approval, CloseReason, Decision, DecisionStatement, Promoted, ReviewSealed, body::Event},
+        proto::{
+            Approval, CloseReason, Decision, DecisionStatement, Delegated, Promoted, ReviewSealed,
+            body::Event,
+        },
         review::{PLACES_MAX, REVIEW_LEN_MAX},
     },
-    ledger::review_rows::ReviewStatus,
+    ledger::review_rows::{self, ReviewStatus},
 };
 
 use crate::{review_samples::*, samples::*};
@@ -388,6 +391,62 @@ fn a_delegate_stands_in_for_one_person_and_only_for_that_one() {
     // Ada has decided, through Grace; and Grace as well.
     let twice = decision(&ledger, 1, Decision::Approve, "Ada", RISK);
     assert_eq!(outcome(&mut ledger, twice), refused(Reason::Precondition));
+}
+
+#[test]
+fn a_delegation_is_ended_by_one_of_its_two_and_nothing_is_decided_under_it_afterwards() {
+    let mut ledger = reviewed();
+    let under = |ledger: &Ledger, delegation, who: &str| {
+        let statement = DecisionStatement {
+            delegation_seq: Some(delegation),
+            ..decision_statement(ledger, 1, Decision::Approve)
+        };
+        decided(1, &statement, Decision::Approve, decider(ledger, who, RISK))
+    };
+    for delegator in ["Ada", "Edsger"] {
+        assert_eq!(outcome(&mut ledger, delegated(delegator, "Grace", "model-risk")), accepted(None));
+    }
+    let Event::Delegated(end) = delegation_ended(2, "Ada") else { unreachable!() };
+    let variant = |change: fn(&mut Delegated)| {
+        let mut changed = end.clone();
+        change(&mut changed);
+        Event::Delegated(changed)
+    };
+    for (what, event, reason) in [
+        ("a review", delegation_ended(1, "Ada"), Reason::Target),
+        ("an entry to come", delegation_ended(99, "Ada"), Reason::Target),
+        ("by a third person", delegation_ended(2, "Edsger"), Reason::Incomplete),
+        ("by nobody", variant(|e| e.actor = None), Reason::IdempotencyKey),
+        ("beside a delegation", variant(|e| e.group = "model-risk".into()), Reason::Incomplete),
+        ("with a time of its own", variant(|e| e.until = T0), Reason::Incomplete),
+        ("an actor, but no end", delegated_by_actor(), Reason::Incomplete),
+    ] {
+        assert_eq!(outcome(&mut ledger, event), refused(reason), "{what}");
+    }
+    // Taken before the end and recorded after it: the order of the ledger counts, not what a decision says of its time.
+    let before = under(&ledger, 2, "Grace");
+    assert_eq!(outcome(&mut ledger, delegation_ended(2, "Ada")), accepted(Some(2)));
+    assert_eq!(outcome(&mut ledger, before), refused(Reason::Precondition));
+    assert_eq!(outcome(&mut ledger, delegation_ended(2, "Grace")), refused(Reason::Precondition), "twice");
+    // An end is no delegation, and cannot be ended.
+    let end = ledger.size() - 3;
+    let wrong = under(&ledger, end, "Grace");
+    assert_eq!(outcome(&mut ledger, wrong), refused(Reason::Target));
+    assert_eq!(outcome(&mut ledger, delegation_ended(end, "Ada")), refused(Reason::Target));
+    // What was decided under the other one stays, although its delegate gives it back.
+    let other = under(&ledger, 3, "Grace");
+    assert_eq!(outcome(&mut ledger, other), accepted(Some(1)));
+    assert_eq!(outcome(&mut ledger, delegation_ended(3, "Grace")), accepted(Some(3)));
+    let review = review_rows::review(&ledger.look, 1).expect("infallible").expect("a review");
+    assert_eq!(review.approvals.len(), 1);
+    // And nobody is delegator for ever: Ada decides herself.
+    let own = decision(&ledger, 1, Decision::Approve, "Ada", RISK);
+    assert_eq!(outcome(&mut ledger, own), accepted(Some(1)));
+}
+
+fn delegated_by_actor() -> Event {
+    let Event::Delegated(plain) = delegated("Ada", "Grace", "model-risk") else { unreachable!() };
+    Event::Delegated(Delegated { actor: Some(person("Ada")), request_id: "again".into(), ..plain })
 }
 
 #[test]

@@ -182,6 +182,16 @@ pub fn delegated(from: &str, to: &str, group: &str) -> Event {
         from_at: T0,
         until: T0 + 24 * HOUR,
         request_id: format!("{from} to {to}"),
+        ..Delegated::default()
+    })
+}
+
+pub fn delegation_ended(seq: Seq, by: &str) -> Event {
+    Event::Delegated(Delegated {
+        ends_seq: Some(seq),
+        actor: Some(person(by)),
+        request_id: format!("{by} ends {seq}"),
+        ..Delegated::default()
     })
 }
 

@@ -19,12 +19,12 @@ use promotion_ledger::{
         digest,
         model::role,
         proto::{
-            AdminAct, AttemptRefused, ClockReset, CloseReason, Decision, EvidenceFinding, EvidenceProblem,
-            FrontDoorKey, GateMode, GateModeSet, IssuerKeys, KeyAdded, KeyCompromised, KeyRetired,
-            KeyShredded, LegalHoldReleased, LegalHoldSet, MatchedRule, PolicyActivated, ProbeAttempt,
-            RegistryFinding, RegistryProblem, ReplayImpact, ReviewSealed, Routing, Sealed, SealedClaims,
-            Shortfall, Slot, SlotPattern, SlotRole, Statement, StoreProbed, Tainted, Undocumented,
-            body::Event,
+            AdminAct, AttemptRefused, ClockReset, CloseReason, Decision, DecisionStatement, EvidenceFinding,
+            EvidenceProblem, FrontDoorKey, GateMode, GateModeSet, IssuerKeys, KeyAdded, KeyCompromised,
+            KeyRetired, KeyShredded, LegalHoldReleased, LegalHoldSet, MatchedRule, PolicyActivated,
+            ProbeAttempt, RegistryFinding, RegistryProblem, ReplayImpact, ReviewSealed, Routing, Sealed,
+            SealedClaims, Shortfall, Slot, SlotPattern, SlotRole, Statement, StoreProbed, Tainted,
+            Undocumented, body::Event,
         },
     },
     identity::{
@@ -338,7 +338,7 @@ fn reviews(
     enter(ledger, "closed by its owner: incomplete", record);
     let record = ledger.record(condition_closed("mortgage", approved, "c1", "Ada"));
     enter(ledger, "condition closed", record);
-    let record = ledger.record(delegated("Ada", "Grace", "model-risk"));
+    let (delegation, record) = (ledger.size(), ledger.record(delegated("Ada", "Grace", "model-risk")));
     enter(ledger, "delegated", record);
     for (n, name, end) in [(2, "declined", true), (3, "review closed", false)] {
         let mut other = review_sealed("mortgage", n, Some(1));
@@ -352,6 +352,25 @@ fn reviews(
         };
         let record = ledger.record(event);
         enter(ledger, name, record);
+    }
+    for (n, name) in [(4, "approved under the delegation"), (5, "under what was ended: precondition")] {
+        let mut other = review_sealed("mortgage", n, Some(1));
+        other.package.as_mut().expect("a package").routing = routing.clone();
+        let (review, record) = (ledger.size(), ledger.record(Event::ReviewSealed(other)));
+        enter(ledger, "another review", record);
+        let statement = DecisionStatement {
+            delegation_seq: Some(delegation),
+            ..decision_statement(ledger, review, Decision::Approve)
+        };
+        let by = decider(ledger, "Grace", &risk);
+        let record = ledger.record(decided(review, &statement, Decision::Approve, by));
+        enter(ledger, name, record);
+        if n == 4 {
+            let record = ledger.record(delegation_ended(delegation, "Carl"));
+            enter(ledger, "a delegation ended by somebody else: incomplete", record);
+            let record = ledger.record(delegation_ended(delegation, "Grace"));
+            enter(ledger, "delegation ended", record);
+        }
     }
 }
 
@@ -619,6 +638,17 @@ fn digests_and_keys() {
             })
         })
         .collect();
+    let emergencies: Vec<_> = [(&slots[0], 1, "r-1"), (&slots[1], u64::MAX, ""), (&slots[3], 0, "r-2")]
+        .iter()
+        .map(|(slot, expires_at, request)| {
+            let artifact = hash_of("artefact");
+            let committed = digest::break_glass(slot, &artifact, *expires_at, request);
+            json!({
+                "slot": slot_json(slot), "artifact_sha256": hexed(&artifact), "expires_at": expires_at,
+                "request_id": request, "nonce": digest::login_nonce(&committed),
+            })
+        })
+        .collect();
     let record_digests: Vec<_> = [0usize, 1, 63, 64, 65, 1024, 1025, 262_144]
         .iter()
         .map(|len| {
@@ -630,6 +660,7 @@ fn digests_and_keys() {
         "digests",
         &json!({
             "slots": slot_digests, "promotion_keys": promotion_keys, "request_keys": request_keys, "decisions": decisions,
+            "emergencies": emergencies,
             "record_digests": record_digests, "record_digests_note": "byte i of the value is i mod 251",
         }),
     );

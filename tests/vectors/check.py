@@ -217,7 +217,8 @@ def idempotency_key(body):
     if kind == 15:
         return tagged("request key", bytes([kind]), struct.pack(">Q", get(event, 1)), b"")
     if kind == 16:
-        return tagged("request key", bytes([kind]), get(get(event, 1), 2), get(event, 6))
+        asks = get(event, 1) if get(event, 7, None) is None else get(event, 8)
+        return tagged("request key", bytes([kind]), get(asks, 2), get(event, 6))
     if kind == 17:
         return tagged("request key", bytes([kind]), struct.pack(">Q", get(event, 2)), get(event, 3))
     if kind in (19, 20, 21):
@@ -290,7 +291,7 @@ def check_ledger(numbers):
     check("ledger_id", sha256(genesis_body), ledger_id)
     genesis = get(genesis_body, 17)
     admins = [v for n, _, v in fields(genesis) if n == 3]
-    state = {"link": ZERO, "recorded_at": 0, "date": 0, "first": {}, "bound": {}, "admin_seq": 0, "reviews": {}, "headers": [], "links": []}
+    state = {"link": ZERO, "recorded_at": 0, "date": 0, "first": {}, "bound": {}, "admin_seq": 0, "reviews": {}, "delegations": {}, "headers": [], "links": []}
     for seq, entry in enumerate(data["entries"]):
         at = f"entry {seq} ({entry['name']})"
         value, header = unhex(entry["value"]), unhex(entry["header"])
@@ -400,7 +401,7 @@ def check_read(at, seq, entry, value, found, keys, ledger_id, admins, state):
             check(f"{at}: refers_to", expected["refers_to"], get(event, 1))
         elif kind == 17:
             check(f"{at}: refers_to", expected["refers_to"], get(event, 2))
-        elif kind == 25:
+        elif kind in (16, 25):
             check(f"{at}: refers_to", expected["refers_to"], get(event, 7, None))
         else:
             check(f"{at}: refers_to", expected["refers_to"], None)
@@ -424,7 +425,9 @@ def check_review(at, seq, kind, event, body, expected, ledger_id, state):
         check(f"{at}: statement", (get(statement, 1), get(statement, 2)), (ledger_id, review["digest"]))
         check(f"{at}: decision", get(statement, 3) in {12: (1, 2), 13: (4,), 14: (3,)}[kind], True)
         who = get(get(decider, 1), 2)
-        check(f"{at}: may decide", review["open"] and who not in review["out"], accepted)
+        delegation = get(statement, 9, None)
+        acts = delegation is None or state["delegations"].get(delegation, (None, None))[1] == who
+        check(f"{at}: may decide", review["open"] and who not in review["out"] and acts, accepted)
         if not accepted:
             return False
         groups = [v.decode() for n, _, v in fields(decider) if n == 3]
@@ -433,6 +436,13 @@ def check_review(at, seq, kind, event, body, expected, ledger_id, state):
         return kind == 12 and not review["open"]
     if kind == 15 and accepted:
         reviews[get(event, 1)]["open"] = False
+    if kind == 16 and get(event, 7, None) is None and accepted:
+        state["delegations"][seq] = tuple(get(get(event, n), 2) for n in (1, 2))
+    elif kind == 16 and get(event, 7, None) is not None:
+        ends = get(event, 7)
+        check(f"{at}: may end", get(get(event, 8), 2) in state["delegations"].get(ends, ()), accepted)
+        if accepted:
+            del state["delegations"][ends]
     if kind == 18 and accepted and get(event, 11):
         named = get(event, 11)
         review = reviews[get(named, 1)]
@@ -685,6 +695,12 @@ def check_digests():
         check("decision nonce", base64.urlsafe_b64encode(nonce).rstrip(b"=").decode(), d["nonce"])
         answers = sha256(tag("decision answers") + unhex(d["answers"]))
         check("answers digest", (answers.hex(), answers), (d["answers_digest"], get(unhex(d["statement"]), 4)))
+    for e in data["emergencies"]:
+        until = struct.pack(">Q", e["expires_at"])
+        slot = tagged("slot", *parts(e["slot"]))
+        committed = tagged("break-glass", slot, unhex(e["artifact_sha256"]), until, e["request_id"].encode())
+        nonce = base64.urlsafe_b64encode(committed).rstrip(b"=").decode()
+        check(f"nonce of emergency {e['request_id']!r}", nonce, e["nonce"])
     for r in data["record_digests"]:
         value = bytes(i % 251 for i in range(r["len"]))
         check(f"record digest of {r['len']} bytes", record_digest(value).hex(), r["record_digest"])

@@ -1,4 +1,4 @@
-//! Closing a review, delegating, closing a condition.
+//! Closing a review, delegating and ending that, closing a condition.
 
 use crate::{
     event::{
@@ -11,7 +11,7 @@ use crate::{
         },
         text::name_problem,
     },
-    ledger::decide::expected_key,
+    ledger::{decide::expected_key, review_rows},
 };
 
 use super::super::{
@@ -109,8 +109,45 @@ impl Gateway {
             from_at: during.start,
             until: during.end,
             request_id: asked.request_id.clone(),
+            ..Delegated::default()
         });
         self.act(event, &claims, "", || Ok(None)).await
+    }
+
+    /// Ends a delegation before its time, by one of its two people: nothing is decided under it any more.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn end_delegation(&self, seq: Seq, asked: Asked) -> Result<Receipt, Error> {
+        let mut p = Problems::default();
+        asked.problems(&mut p, "actor");
+        let problems = p.into_sorted();
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+        let known = || match review_rows::delegation(&self.ledger.store, seq)? {
+            Some(delegation) => Ok(delegation),
+            None => Err(Error::NotFound(format!("entry {seq} is no delegation"))),
+        };
+        self.until_synced(Some(known()?.ended.unwrap_or(seq))).await?;
+        let claims = asked.claims();
+        let Asked { actor, request_id, .. } = asked;
+        let subject_id = self.pseudonyms(&claims)?.into_values().next().unwrap_or_default();
+        let by = Digest::from_slice(&subject_id).unwrap_or_default();
+        let actor = Some(PersonRef { issuer: actor.unwrap_or_default().issuer, subject_id });
+        let event =
+            Event::Delegated(Delegated { ends_seq: Some(seq), actor, request_id, ..Delegated::default() });
+        let allowed = || {
+            let delegation = known()?;
+            match delegation.ended {
+                _ if ![delegation.delegator, delegation.delegate].contains(&by) => {
+                    Err(refused("actor", format!("is neither delegator nor delegate of entry {seq}")))
+                }
+                Some(by) => Err(refused("delegation_seq", format!("was ended by entry {by} already"))),
+                None => Ok(None),
+            }
+        };
+        self.act(event, &claims, "", allowed).await
     }
 
     /// Records that a condition is met. Not by its owner.

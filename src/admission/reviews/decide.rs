@@ -88,11 +88,11 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn prepare_decision(&self, draft: DecisionDraft) -> Result<Prepared, Error> {
+    pub async fn prepare_decision(&self, draft: DecisionDraft) -> Result<Prepared, Error> {
         self.admitting()?;
         let now = self.clock.now();
         let known = self.review(draft.review)?;
-        self.decidable(&known)?;
+        self.decidable(&known).await?;
         if !self.reviews.is_open(&draft.session, now) {
             return Err(refused("session", "is unknown or over; open the review again"));
         }
@@ -203,15 +203,15 @@ impl Gateway {
                 return self.after_decision(&known, receipt).await;
             }
             let known = self.review(frozen.review)?;
-            self.decidable(&known)?;
-            may_decide(&known, &decider, self.delegation(&statement)?.as_ref())?;
+            self.decidable(&known).await?;
+            may_decide(&known, &decider, self.delegation(&statement).await?.as_ref())?;
             body.sealed = self.seal(sealed_claims(&frozen, principal, token))?;
             match self.submit(&body, content, &model).await {
                 Ok(Some(receipt)) => return self.after_decision(&known, receipt).await,
                 Ok(None) => {}
                 // Somebody was faster: the state now says in which way.
                 Err(Error::Raced) => {
-                    self.decidable(&self.review(frozen.review)?)?;
+                    self.decidable(&self.review(frozen.review)?).await?;
                     return Err(Error::Raced);
                 }
                 Err(error) => return Err(decided_already(error)),
@@ -232,10 +232,11 @@ impl Gateway {
         Ok(Decided { receipt, quorum, promotion })
     }
 
-    fn delegation(&self, statement: &DecisionStatement) -> Result<Option<DelegationState>, Error> {
+    async fn delegation(&self, statement: &DecisionStatement) -> Result<Option<DelegationState>, Error> {
         let Some(seq) = statement.delegation_seq else { return Ok(None) };
         let delegation = review_rows::delegation(&self.ledger.store, seq)?;
         let delegation = delegation.ok_or_else(|| refused("delegation_seq", "is no delegation"))?;
+        self.until_synced(delegation.ended).await?;
         Ok(Some(delegation))
     }
 
@@ -312,7 +313,9 @@ fn may_decide(known: &Known, decider: &Approval, delegation: Option<&DelegationS
     }
     let Some(delegation) = delegation else { return Ok(()) };
     let during = delegation.from_at..delegation.until;
+    let ended = delegation.ended.map(|seq| format!("was ended by entry {seq}"));
     let checks = [
+        (ended.is_none(), ended.unwrap_or_default()),
         (delegation.delegate == id, "is for somebody else than the one who logged in".to_owned()),
         (during.contains(&decider.decided_at), "is not in force now".to_owned()),
         (

@@ -148,13 +148,11 @@ impl Gateway {
         Ok(promoted.routing.is_some_and(|routing| routing.in_band))
     }
 
-    pub(super) fn decidable(&self, known: &Known) -> Result<(), Error> {
-        match self.obstacle(known)? {
-            None => Ok(()),
-            Some(obstacle) => {
-                Err(problem(format!("of entry {} takes no decision: {}", known.seq, obstacle.words())))
-            }
-        }
+    pub(super) async fn decidable(&self, known: &Known) -> Result<(), Error> {
+        let Some(obstacle) = self.shown_obstacle(known).await? else { return Ok(()) };
+        // A refusal names the entry that ended it: not before that one is synced.
+        self.until_synced(known.state.newest()).await?;
+        Err(problem(format!("of entry {} takes no decision: {}", known.seq, obstacle.words())))
     }
 
     /// The last review of a promotion key, if one is there.

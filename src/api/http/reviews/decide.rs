@@ -64,10 +64,13 @@ pub async fn freeze(
         person: Some((visitor.principal.issuer.clone(), visitor.principal.subject.clone())),
         ..draft
     });
-    let prepared = draft.map_err(Error::Invalid).and_then(|draft| {
-        let prepared = tokio::task::block_in_place(|| desk.node.gateway.prepare_decision(draft.clone()))?;
-        Ok((draft, prepared))
-    });
+    let prepared = match draft {
+        Ok(draft) => {
+            let prepared = desk.node.gateway.prepare_decision(draft.clone()).await;
+            prepared.map(|prepared| (draft, prepared))
+        }
+        Err(problems) => Err(Error::Invalid(problems)),
+    };
     match prepared {
         Ok((draft, prepared)) => sign_page(&desk, &visitor, &known, &draft, &prepared),
         Err(error) => desk.refusal(
