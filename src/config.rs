@@ -21,7 +21,7 @@ pub use self::identity::{EmbeddedApprovals, IdentityConfig};
 pub use self::stores::{
     ArchiveConfig, EvidenceChecks, EvidenceConfig, EvidenceKind, SubjectsConfig, SubjectsKind,
 };
-pub use self::tls::TlsConfig;
+pub use self::tls::{Tls, TlsConfig};
 use crate::{
     event::Digest,
     identity::{certificates::Certificates, logins::LoginConfig},

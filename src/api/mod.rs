@@ -18,3 +18,4 @@ pub mod reviewer;
 mod sealed;
 pub mod server;
 pub mod status;
+pub mod tls;

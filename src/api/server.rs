@@ -2,8 +2,9 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum_server::tls_rustls::RustlsConfig;
 use tokio::net::TcpListener;
-use tonic::transport::{Server, ServerTlsConfig, server::TcpIncoming};
+use tonic::transport::{Server, server::TcpIncoming};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::{
@@ -47,7 +48,7 @@ pub async fn serve(
     node: Arc<Node>,
     listener: TcpListener,
     limits: &Limits,
-    tls: Option<ServerTlsConfig>,
+    tls: Option<RustlsConfig>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), tonic::transport::Error> {
     let emitter = EmitterServiceServer::new(Emitter { gateway: node.gateway.clone() })
@@ -77,13 +78,7 @@ pub async fn serve(
         let _ = stopping_tx.send(true);
     };
     // Too many calls at once are refused at once (RESOURCE_EXHAUSTED), not queued.
-    // Without it answers wait for the client's delayed acknowledgements, 40 ms each.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = server.tls_config(tls)?;
-    }
-    let server = server
+    let server = Server::builder()
         .max_concurrent_streams(limits.streams)
         .http2_max_local_error_reset_streams(Some(1024))
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -100,8 +95,20 @@ pub async fn serve(
         .add_service(custodian)
         .add_service(reviewer)
         .add_service(gate)
-        .add_service(registry)
-        .serve_with_incoming_shutdown(incoming, graceful);
+        .add_service(registry);
+    let served = async move {
+        match tls {
+            None => {
+                // Without it answers wait for the client's delayed acknowledgements, 40 ms each.
+                let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                server.serve_with_incoming_shutdown(incoming, graceful).await
+            }
+            Some(tls) => {
+                let incoming = super::tls::incoming(listener, tls);
+                server.serve_with_incoming_shutdown(incoming, graceful).await
+            }
+        }
+    };
     let deadline = async move {
         if stopping.wait_for(|stopping| *stopping).await.is_ok() {
             tokio::time::sleep(STOP_WITHIN).await;
@@ -110,7 +117,7 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        served = server => served,
+        served = served => served,
         () = deadline => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    api::{http, server},
+    api::{http, server, tls},
     config::{self, Config},
     ledger::writer::Health,
     node::{self, Node},
@@ -58,12 +58,9 @@ pub async fn run(args: Args, format: Format) -> Result {
         error => Failure::usage(error.to_string()),
     })?;
     let tls = config.tls.as_ref().map(|tls| tls.load(&args.dir)).transpose().map_err(Failure::usage)?;
-    let http_tls = match &tls {
-        Some(tls) if config.http.as_ref().is_some_and(|http| http.tls) => {
-            Some(tls.http().await.map_err(Failure::usage)?)
-        }
-        _ => None,
-    };
+    let grpc_tls = tls.as_ref().map(|tls| tls.grpc.clone());
+    let https = config.http.as_ref().is_some_and(|http| http.tls);
+    let http_tls = tls.as_ref().filter(|_| https).map(|tls| tls.http.clone());
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
     let (listener, address) = bind(config.listen, "--listen").await?;
@@ -92,9 +89,12 @@ pub async fn run(args: Args, format: Format) -> Result {
         let stop = async { drop(stopped.await) };
         tokio::spawn(http::server::serve(node.clone(), listener, public_url, http_tls, stop))
     });
-    let grpc_tls = tls.map(|tls| tls.grpc);
+    let renewal = tls.map(|tls| tokio::spawn(tls::renewed(tls, node.alerts.clone())));
     let served = server::serve(node.clone(), listener, &config.limits, grpc_tls, stop).await;
     drop(stopping);
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     if let Some(http) = http {
         // A connection that is kept open does not hold up the end.
         let _ = tokio::time::timeout(Duration::from_secs(2), http).await;

@@ -5,13 +5,14 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use promotion_ledger::event::{
     Header, Kind, canonical,
     digest::sha256,
     proto::{
-        ListEntriesRequest, SetLegalHoldRequest, StatEvidenceRequest,
+        GetStatusRequest, ListEntriesRequest, SetLegalHoldRequest, StatEvidenceRequest,
         auditor_service_client::AuditorServiceClient, body::Event,
         custodian_service_client::CustodianServiceClient, emitter_service_client::EmitterServiceClient,
     },
@@ -132,6 +133,90 @@ async fn pages_and_the_gate_are_served_over_tls_with_the_same_certificate() {
     assert_eq!(asked["redirect_uri"], format!("{https}/login/callback"));
     let host = https.trim_start_matches("https://");
     assert!(ada.cookies[host].contains_key("__Host-promotion-ledger-session"), "{:?}", ada.cookies);
+    node.stop();
+}
+
+/// The alert of a node about its certificate, asked by who trusts `trusted`.
+async fn certificate_alert(trusted: &Path, url: &str, token: &str) -> Option<String> {
+    let channel = connected(trusted, url, None).await.expect("a connection");
+    let mut request = Request::new(GetStatusRequest {});
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    let status = AuditorServiceClient::new(channel).get_status(request).await.expect("a status").into_inner();
+    status.alerts.into_iter().find(|alert| alert.name == "tls").map(|alert| alert.description)
+}
+
+async fn until<T>(what: &str, asked: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    loop {
+        if let Some(found) = asked().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not in 40 s");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_serves_new_connections_and_a_broken_one_is_an_alert() {
+    let dir = Directory::init(&LogUnderTest::Embedded);
+    let at = dir.path();
+    let certificates = ["first", "second"].map(|name| {
+        let own = at.join(name);
+        std::fs::create_dir(&own).expect("a directory");
+        certificate(&own);
+        own
+    });
+    let [first, second] = &certificates;
+    // Each file on its own, as tools do that know nothing of each other.
+    let put = |cert: &Path, key: &Path| {
+        std::fs::copy(cert.join("tls.crt"), at.join("tls.crt")).expect("copied");
+        std::fs::copy(key.join("tls.key"), at.join("tls.key")).expect("copied");
+    };
+    put(first, first);
+    let file = at.join("promotion-ledger.toml");
+    let config = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, config.replace("[http]\n", "[http]\ntls = true\n")).expect("written");
+    configure(&dir, "\n[tls]\ncert_file = \"tls.crt\"\nkey_file = \"tls.key\"\n");
+    let node = Node::serve(&at);
+    let (url, https) = (node.url.replace("http:", "https:"), node.http.replace("http:", "https:"));
+    let token = node.token("anybody");
+    // Whether who trusts this certificate alone is served: over gRPC, over HTTP.
+    let served = async |trusted: &Path| {
+        let pem = std::fs::read(trusted.join("tls.crt")).expect("a certificate");
+        let root = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+        let http =
+            reqwest::Client::builder().no_proxy().add_root_certificate(root).build().expect("a client");
+        let healthy = http.get(format!("{https}/healthz")).send().await.is_ok();
+        (connected(trusted, &url, None).await.is_ok(), healthy)
+    };
+    assert_eq!((served(first).await, served(second).await), ((true, true), (false, false)));
+    let before = connected(first, &url, None).await.expect("a connection");
+    stat(&before, Some(&token)).await.expect("an answer");
+
+    put(second, second);
+    until("the renewed certificate", async || (served(second).await == (true, true)).then_some(())).await;
+    assert_eq!(served(first).await, (false, false));
+    stat(&before, Some(&token)).await.expect("a connection from before goes on");
+    // What a look between the two files found is over with the next one.
+    let alert = async || certificate_alert(second, &url, &token).await;
+    until("no alert", async || alert().await.is_none().then_some(())).await;
+
+    // Files that cannot be used: the one before stays, and somebody is told which and why.
+    std::fs::write(at.join("tls.key"), "no key").expect("written");
+    let words = until("an alert", alert).await;
+    assert!(words.contains("tls.key_file tls.key holds no key") && words.contains("before"), "{words}");
+    assert_eq!(served(second).await, (true, true));
+    put(first, second);
+    let other = async || alert().await.filter(|words| words.contains("its key cannot be used"));
+    until("an alert of a pair that is none", other).await;
+    std::fs::remove_file(at.join("tls.crt")).expect("removed");
+    until("an alert of a file that is gone", async || {
+        alert().await.filter(|it| it.contains("tls.cert_file"))
+    })
+    .await;
+    assert_eq!((served(first).await, served(second).await), ((false, false), (true, true)));
+    put(second, second);
+    until("no alert", async || alert().await.is_none().then_some(())).await;
     node.stop();
 }
 

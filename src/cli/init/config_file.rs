@@ -90,6 +90,7 @@ listen = "{listen}"
 listen_beyond_loopback = false
 
 # TLS of gRPC, and of [http] where that says so; commands then take --url https://… and, where no public authority vouches for it, --ca-file.
+# The files are read again every 5 s: a renewed certificate needs no restart.
 # [tls]
 # cert_file = "tls/node.pem"                    # then those that vouch for it
 # key_file = "tls/node.key"                     # mode 0600
