@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,7 @@ use promotion_ledger::{
     api::authorize::allowed,
     clock::{Clock, SystemClock},
     event::proto::{Person, RevokeRequest, emitter_service_client::EmitterServiceClient},
-    identity::principal::Role,
+    identity::{jwks::Keys, principal::Role},
 };
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status, client::Grpc, transport::Channel};
@@ -27,6 +30,8 @@ const API: &str = "promotion-ledger-api";
 /// An identity provider: discovery and keys over HTTP, keys that can be rotated.
 struct Issuer {
     url: String,
+    /// How often its keys were asked for.
+    asked: Arc<AtomicUsize>,
     keys: Arc<Mutex<Vec<(String, SigningKey)>>>,
 }
 
@@ -37,7 +42,10 @@ impl Issuer {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let keys = Arc::new(Mutex::new(vec![("k1".to_owned(), SigningKey::from_bytes(&[1; 32]))]));
         let (shown, at) = (keys.clone(), url.clone());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
         let jwks = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
             let keys = shown.lock().expect("keys").iter().map(|(kid, key)| jwk(kid, key)).collect::<Vec<_>>();
             std::future::ready(Json(json!({ "keys": keys })))
         };
@@ -47,7 +55,7 @@ impl Issuer {
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(jwks));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, keys }
+        Self { url, asked, keys }
     }
 
     fn claims(&self, subject: &str) -> Value {
@@ -224,6 +232,98 @@ async fn rotated_keys_are_found_and_withdrawn_ones_no_longer_verify() {
     assert_eq!(code(&call(&channel, STATUS, Some(&after)).await), Code::Ok);
     let withdrawn = call(&channel, STATUS, Some(&before)).await.expect_err("a withdrawn key");
     assert!(withdrawn.message().contains("does not have"), "{withdrawn}");
+}
+
+/// Who invents key ids makes this node ask no issuer for them again and again, and holds up nobody whose key is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn invented_key_ids_are_no_way_to_attack_an_issuer() {
+    const STATUS: &str = "/promotion.v1.AuditorService/GetStatus";
+    let (_dir, _node, issuer, channel) = node().await;
+    let other = SigningKey::from_bytes(&[9; 32]);
+    let flood = async || {
+        let calls = (0..64).map(|n| {
+            let token = sign(&format!("invented-{n}"), &other, &issuer.claims("auditor"));
+            let channel = channel.clone();
+            tokio::spawn(async move { call(&channel, STATUS, Some(&token)).await })
+        });
+        for answer in calls.collect::<Vec<_>>() {
+            assert_eq!(code(&answer.await.expect("an answer")), Code::Unauthenticated);
+        }
+    };
+    // All at once before any key is known: one question, for whose answer the others wait; then none for five seconds.
+    let began = std::time::Instant::now();
+    flood().await;
+    flood().await;
+    assert_eq!(code(&call(&channel, STATUS, Some(&issuer.token("auditor"))).await), Code::Ok);
+    let asked = issuer.asked.load(Ordering::SeqCst);
+    let pauses = usize::try_from(began.elapsed().as_secs() / 5).expect("few");
+    assert!((1..=1 + pauses).contains(&asked), "asked {asked} times in {:?}", began.elapsed());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    flood().await;
+    assert!(issuer.asked.load(Ordering::SeqCst) > asked, "a key that is new by now would not be found");
+}
+
+/// An issuer that answers something else than its keys has none, whatever it answers, and is not asked again at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_answers_wrongly_gives_no_keys() {
+    use axum::{
+        Router,
+        extract::Path,
+        http::StatusCode,
+        response::{IntoResponse as _, Json, Redirect, Response},
+        routing::get,
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let (at, asked) = (base.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = asked.clone();
+    let discovery = move |Path(case): Path<String>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let said =
+            |issuer: String, keys: String| Json(json!({"issuer": issuer, "jwks_uri": keys})).into_response();
+        let own = format!("{at}/{case}");
+        let answer: Response = match case.as_str() {
+            "another" => said(format!("{at}/sound"), format!("{at}/sound/jwks")),
+            "clear" => said(own, "http://keys.example.bank/jwks".into()),
+            "moved" => {
+                Redirect::temporary(&format!("{at}/sound/.well-known/openid-configuration")).into_response()
+            }
+            "nonsense" => "<html>".into_response(),
+            "away" => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            _ => said(own.clone(), format!("{own}/jwks")),
+        };
+        std::future::ready(answer)
+    };
+    let jwks = |Path(case): Path<String>| {
+        let key = |n: usize| jwk(&format!("k{n}"), &SigningKey::from_bytes(&[1; 32]));
+        let keys: Vec<_> = (0..if case == "many" { 101 } else { 100 }).map(key).collect();
+        let padding = if case == "large" { "x".repeat(256 * 1024) } else { String::new() };
+        std::future::ready(Json(json!({"keys": keys, "padding": padding})))
+    };
+    let router = Router::new()
+        .route("/{case}/.well-known/openid-configuration", get(discovery))
+        .route("/{case}/jwks", get(jwks));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let keys = |case: &str| Keys::new(&format!("{base}/{case}"), None, None).expect("a client");
+    assert_eq!(keys("sound").with("k7").await.expect("keys").keys.len(), 100);
+    for (case, words) in [
+        ("another", "is about"),
+        ("clear", "neither https nor http on loopback"),
+        ("moved", "answers 307"),
+        ("nonsense", "openid-configuration"),
+        ("away", "answers 503"),
+        ("many", "more than 100 keys"),
+        ("large", "answers more than"),
+    ] {
+        let keys = keys(case);
+        let why = keys.with("k7").await.expect_err(case).to_string();
+        assert!(why.contains(words), "{case}: {why}");
+        let before = asked.load(Ordering::SeqCst);
+        let why = keys.with("k7").await.expect_err(case).to_string();
+        assert!(why.contains("did not answer a moment ago"), "{case}: {why}");
+        assert_eq!(asked.load(Ordering::SeqCst), before, "{case}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

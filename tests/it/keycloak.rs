@@ -203,7 +203,7 @@ async fn enter(chromium: &Chromium, bank: &Bank, review: Seq, who: &str) {
 }
 
 /// Reads what must be read, answers what is asked, sends the form by this button; then stands before the login.
-async fn decide(chromium: &Chromium, button: &str) {
+pub async fn decide(chromium: &Chromium, button: &str) {
     chromium.says("Your decision").await;
     assert!(chromium.open_each("#open ul:first-of-type a").await >= 2);
     chromium.fill_all("textarea[name^=\"answer.\"]", "Yes: read, in all segments.").await;

@@ -7,6 +7,7 @@ mod archive;
 mod archive_check;
 mod bundle;
 mod canonical;
+mod chromium;
 mod click;
 mod comparison;
 mod consumer_example;

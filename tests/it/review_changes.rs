@@ -6,14 +6,16 @@ use std::{fs, time::Duration};
 use promotion_ledger::{
     clock::{Clock, SystemClock},
     event::{
-        Seq, canonical,
+        Header, Kind, Seq, canonical,
         digest::sha256,
         proto::{
-            CloseReason, PromotionDraft, RecordUndocumentedRequest, RegistryVersion, ReviewState,
-            body::Event, gate_service_client::GateServiceClient,
+            CloseReason, PromotionDraft, RecordUndocumentedRequest, RegistryVersion, ReviewClosed,
+            ReviewState, body::Event, gate_service_client::GateServiceClient,
         },
     },
 };
+
+use serde_json::json;
 
 use crate::{
     click::{Bank, frozen, opened},
@@ -44,8 +46,12 @@ tests:
 
 impl Bank {
     fn activate(&self, version: u32, change: &str) {
+        self.put_in_force(&policy(version, change));
+    }
+
+    fn put_in_force(&self, policy: &str) {
         let file = self.dir.path().join("policy.yaml");
-        fs::write(&file, policy(version, change)).expect("written");
+        fs::write(&file, policy).expect("written");
         let output = crate::routing::activate(&self.dir, &self.node, &file);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -86,6 +92,11 @@ impl Bank {
 
     /// Waits until a review ended; why.
     async fn closed(&self, review: Seq) -> CloseReason {
+        self.closing(review).await.reason()
+    }
+
+    /// Waits until a review ended, and reads the entry.
+    async fn closing(&self, review: Seq) -> ReviewClosed {
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         loop {
             let known = self.review(review).await;
@@ -97,7 +108,7 @@ impl Bank {
                 else {
                     panic!("entry {by} does not close it")
                 };
-                return closed.reason();
+                return closed;
             }
             assert!(
                 std::time::Instant::now() < deadline,
@@ -187,6 +198,59 @@ async fn another_policy_closes_open_reviews_and_time_does() {
     bank.activate(2, "hold");
     assert_eq!(bank.closed(review).await, CloseReason::Policy);
     ada.open(&sign).await.says(409, "it ended with entry");
+    bank.client.check().await;
+    bank.node.stop();
+}
+
+/// What a tier asks of a login holds at the click: a weaker one is told what it lacks, and the same decision waits for a
+/// stronger one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_signed_by_a_login_as_strong_as_its_tier_asks_for() {
+    let bank = Bank::open().await;
+    let strong = "count: 1}], login: {acr: [hardware], amr: [hwk]}";
+    let policy = policy(1, "hold").replacen("count: 2}]", strong, 1);
+    assert!(policy.contains(strong));
+    bank.put_in_force(&policy);
+    let review = bank.seal(bank.first(0).await).await;
+    let mut ada = Browser::of("ada");
+    let sign = frozen(&mut ada, &bank.address(review)).await.link("Log in again and sign");
+    for (changes, words) in [
+        (json!({}), "needs a login of class hardware"),
+        (json!({"acr": "hardware"}), "lacks the method"),
+        (json!({"acr": null, "amr": ["hwk"]}), "needs a login of class hardware"),
+    ] {
+        bank.idp.changes(changes);
+        ada.open(&sign).await.says(409, words);
+    }
+    assert!(bank.review(review).await.approvals.is_empty());
+    bank.idp.changes(json!({"acr": "hardware", "amr": ["hwk", "pin"]}));
+    ada.open(&sign).await.says(200, "Your decision is recorded").says(200, "promoted");
+    bank.client.check().await;
+    bank.node.stop();
+}
+
+/// The last approval is in, and what it was given for is gone: the store says so, and nothing is promoted on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_is_not_promoted_once_its_evidence_is_gone() {
+    let bank = Bank::open().await;
+    let review = bank.seal(bank.draft(0)).await;
+    let package = bank.review(review).await.sealed.and_then(|sealed| sealed.package).expect("a package");
+    let shown = package.explanations[0].content.as_ref().expect("evidence");
+    let digest = hex::encode(&shown.sha256);
+    let mut ada = Browser::of("ada");
+    let sign = frozen(&mut ada, &bank.address(review)).await.link("Log in again and sign");
+    let (shard, rest) = digest.split_at(2);
+    fs::remove_file(bank.dir.path().join("evidence/sha256").join(shard).join(rest)).expect("removed");
+    ada.open(&sign).await.says(200, "Your decision is recorded");
+    let closed = bank.closing(review).await;
+    assert_eq!((closed.reason(), closed.detail), (CloseReason::Evidence, format!("{digest} is gone")));
+    assert_eq!(bank.review(review).await.approvals.len(), 1);
+    let promoted = bank.client.entries().await.into_iter().filter(|entry| {
+        let header = Header::decode(&entry.header).expect("a header");
+        header.kind == Some(Kind::Promoted)
+    });
+    assert_eq!(promoted.count(), 0);
+    ada.open(&bank.address(review)).await.says(200, "without a promotion");
     bank.client.check().await;
     bank.node.stop();
 }

@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 const WITHIN: Duration = Duration::from_secs(20);
 /// Key of an element reference (section 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Keys (section 17.4.2).
+const TAB: &str = "\u{e004}";
+/// The same.
+pub const ENTER: &str = "\u{e007}";
 
 /// A browser window.
 pub struct Chromium {
@@ -184,15 +188,73 @@ impl Chromium {
         for link in &links {
             self.post(&format!("/element/{link}/click"), json!({})).await;
         }
+        self.close_others(&first).await;
+        links.len()
+    }
+
+    /// Closes every tab but one, once they have been read; how many there were.
+    async fn close_others(&self, first: &Value) -> usize {
         let windows = self.get("/window/handles").await;
-        for window in windows.as_array().into_iter().flatten().filter(|window| **window != first) {
+        let others: Vec<_> =
+            windows.as_array().into_iter().flatten().filter(|window| *window != first).collect();
+        for window in &others {
             self.post("/window", json!({"handle": window})).await;
             // Answers when the tab has loaded.
             self.url().await;
             self.call(reqwest::Method::DELETE, "/window", None).await.expect("a closed tab");
         }
         self.post("/window", json!({"handle": first})).await;
-        links.len()
+        others.len()
+    }
+
+    /// Presses a key, wherever the focus is.
+    pub async fn press(&self, key: &str) {
+        let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+        self.post("/actions", json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]}))
+            .await;
+    }
+
+    /// Presses the tab key until the focus is on what a selector finds.
+    pub async fn tab_to(&self, selector: &str) {
+        let script = json!({
+            "script": "return !!document.activeElement && document.activeElement.matches(arguments[0])",
+            "args": [selector],
+        });
+        for _ in 0..500 {
+            self.press(TAB).await;
+            if self.post("/execute/sync", script.clone()).await == true {
+                return;
+            }
+        }
+        panic!("no key leads to {selector} at {}", self.url().await);
+    }
+
+    /// Follows the link that has the focus into a tab of its own, which is read and closed.
+    pub async fn open_focused(&self) {
+        let first = self.get("/window").await;
+        self.press(ENTER).await;
+        let deadline = Instant::now() + WITHIN;
+        while self.close_others(&first).await == 0 {
+            assert!(Instant::now() < deadline, "the link opens no tab");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// A command of the Chrome DevTools Protocol.
+    pub async fn devtools(&self, cmd: &str, params: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({"cmd": cmd, "params": params})).await
+    }
+
+    /// What a screen reader is told of every control, picture and frame of the page: role and name.
+    pub async fn controls(&self) -> Vec<(String, String)> {
+        const ROLES: [&str; 9] =
+            ["button", "link", "textbox", "checkbox", "radio", "combobox", "spinbutton", "image", "Iframe"];
+        let tree = self.devtools("Accessibility.getFullAXTree", json!({})).await;
+        let nodes = tree["nodes"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value["value"].as_str().unwrap_or_default().trim().to_owned();
+        let seen = nodes.iter().filter(|node| node["ignored"] != true);
+        let named = seen.map(|node| (text(&node["role"]), text(&node["name"])));
+        named.filter(|(role, _)| ROLES.contains(&role.as_str())).collect()
     }
 
     /// Back, as the button does.
@@ -207,7 +269,7 @@ impl Chromium {
 
     /// Forgets who logged in, everywhere.
     pub async fn forget(&self) {
-        self.post("/goog/cdp/execute", json!({"cmd": "Network.clearBrowserCookies", "params": {}})).await;
+        self.devtools("Network.clearBrowserCookies", json!({})).await;
     }
 
     /// A picture of what is in sight, kept beside the build.
