@@ -41,7 +41,7 @@ async fn on_day(stage: &Stage, day: &str) -> Result<Vec<Header>> {
 
 /// What was approved on the 14th?
 pub async fn approved_on_the_14th(stage: &Stage) -> Step {
-    let at = stage.at(time(ASKED));
+    let at = stage.at(time(ASKED)).await;
     Step::play("The auditor asks: what was approved on 14 November?", at, async |step| {
         let found = on_day(stage, "2026-11-14").await?;
         step.expect("one promotion", 1, found.len());
@@ -78,7 +78,7 @@ pub async fn approved_on_the_14th(stage: &Stage) -> Step {
 
 /// What did the approvers see on the 21st?
 pub async fn seen_on_the_21st(stage: &Stage) -> Step {
-    let at = stage.at(time(ASKED));
+    let at = stage.at(time(ASKED)).await;
     Step::play("The auditor asks: what did the approvers see on 21 November?", at, async |step| {
         let found = on_day(stage, "2026-11-21").await?;
         step.expect("one promotion", 1, found.len());
@@ -129,7 +129,7 @@ async fn chain(stage: &Stage) -> Result<Vec<StoredEntry>> {
 
 /// Is the whole ledger as it was written?
 pub async fn verified(stage: &Stage) -> Step {
-    let at = stage.at(time(ASKED));
+    let at = stage.at(time(ASKED)).await;
     Step::play("The auditor verifies the chain from genesis, knowing ledger_id and log key", at, async |step| {
         let entries = chain(stage).await?;
         let note = stage.auditor().get_checkpoint(GetCheckpointRequest {}).await?.into_inner().checkpoint;
@@ -149,7 +149,7 @@ pub async fn verified(stage: &Stage) -> Step {
 
 /// And if somebody changes one byte?
 pub async fn flipped(stage: &Stage) -> Step {
-    let at = stage.at(time(ASKED));
+    let at = stage.at(time(ASKED)).await;
     Step::play("Somebody flips one byte in a copy of entry 3", at, async |step| {
         let entries = chain(stage).await?;
         let middle = entries.get(3).map_or(0, |entry| entry.record.len() / 2);

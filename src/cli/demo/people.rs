@@ -29,7 +29,7 @@ const DAY: Micros = 86_400 * 1_000_000;
 
 /// The 24th: another environment, where a first promotion needs three people.
 pub async fn decided(stage: &Stage) -> Step {
-    let at = stage.at(time("2026-11-24T09:00:00Z"));
+    let at = stage.at(time("2026-11-24T09:00:00Z")).await;
     Step::play(
         "People: a page is sealed, three of them decide, each login signs the decision",
         at,
@@ -64,7 +64,7 @@ pub async fn decided(stage: &Stage) -> Step {
             for (who, name, quorum) in
                 [("u-2001", "Maria", false), ("u-2002", "Tomas", false), ("u-2003", "Ingrid", true)]
             {
-                stage.at(stage.now() + 60 * 1_000_000);
+                stage.at(stage.now() + 60 * 1_000_000).await;
                 let (review, session) = people.read(seq).await?;
                 let decision =
                     if who == "u-2002" { Decision::ApproveWithConditions } else { Decision::Approve };

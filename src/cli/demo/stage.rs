@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use crate::cli::source::Channel;
@@ -22,11 +23,21 @@ use crate::{
     },
     clock::Clock,
     config::Config,
-    event::{Digest, Micros, proto::auditor_service_client::AuditorServiceClient},
+    event::{
+        Digest, Micros,
+        proto::{GetStatusRequest, auditor_service_client::AuditorServiceClient},
+    },
     identity::development::Development,
     node::{self, Node, Parts},
     proof::checkpoint::LogKey,
 };
+
+/// When an entry is due to be archived, microseconds: what `init` writes as archive.every_seconds.
+const DUE_AFTER: Micros = 60 * 1_000_000;
+/// How long the story waits for that.
+const ARCHIVED_WITHIN: Duration = Duration::from_secs(30);
+/// Between two looks.
+const ARCHIVED_LOOK: Duration = Duration::from_millis(10);
 
 /// A clock that shows what the story says.
 #[derive(Debug, Clone)]
@@ -112,9 +123,23 @@ impl Stage {
         })
     }
 
-    /// Sets the node's clock.
-    pub fn at(&self, now: Micros) -> Micros {
+    /// Sets the node's clock, and waits until the node has archived what became due: days pass here in no time, and a node
+    /// whose entries have waited for days admits nothing.
+    pub async fn at(&self, now: Micros) -> Micros {
         self.clock.0.store(now, Ordering::SeqCst);
+        let begun = Instant::now();
+        while begun.elapsed() < ARCHIVED_WITHIN {
+            // What cannot be asked is told by the step that needs the node.
+            let Ok(status) = self.auditor().get_status(GetStatusRequest {}).await else { break };
+            let status = status.into_inner();
+            let archive = status.archive.unwrap_or_default();
+            // 0: the archiver has not looked since the last entry.
+            let since = archive.waiting_since;
+            if archive.size >= status.synced_size || (since > 0 && now.saturating_sub(since) < DUE_AFTER) {
+                break;
+            }
+            tokio::time::sleep(ARCHIVED_LOOK).await;
+        }
         now
     }
 

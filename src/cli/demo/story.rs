@@ -101,7 +101,7 @@ pub(super) async fn activate(stage: &Stage, yaml: Vec<u8>) -> Result<Recorded> {
 
 /// Before everything: who decides what.
 pub async fn policy_activated(stage: &Stage) -> Step {
-    let at = stage.at(time("2026-11-06T09:00:00Z"));
+    let at = stage.at(time("2026-11-06T09:00:00Z")).await;
     Step::play("The administrators put a policy in force: which change needs whom", at, async |step| {
         let yaml = std::fs::read(stage.example("policy.yaml"))
             .map_err(|error| Failure::usage(format!("policy.yaml: {error}")))?;
@@ -127,7 +127,7 @@ async fn tier_of(stage: &Stage, seq: u64) -> Result<String> {
 
 /// The 7th.
 pub async fn first_promotion(stage: &Stage) -> Step {
-    let at = stage.at(time("2026-11-07T10:30:00Z"));
+    let at = stage.at(time("2026-11-07T10:30:00Z")).await;
     Step::play("The first promotion: v12, nothing to compare with", at, async |step| {
         step.expect(
             "before it, production is empty",
@@ -154,7 +154,7 @@ pub async fn first_promotion(stage: &Stage) -> Step {
 
 /// The 14th.
 pub async fn weekly_retrain(stage: &Stage) -> Step {
-    let at = stage.at(time("2026-11-14T09:30:00Z"));
+    let at = stage.at(time("2026-11-14T09:30:00Z")).await;
     Step::play("The weekly retrain: v13 against champion v12", at, async |step| {
         let (file, recorded) = promote_file(stage, "2026-11-14/promotion.yaml", step).await?;
         let seq = recorded.receipt.seq;
@@ -185,7 +185,7 @@ pub async fn weekly_retrain(stage: &Stage) -> Step {
 
 /// The 21st: two approvers, and a pipeline that retries like mad.
 pub async fn threshold_change(stage: &Stage) -> Step {
-    let at = stage.at(time("2026-11-21T13:30:00Z"));
+    let at = stage.at(time("2026-11-21T13:30:00Z")).await;
     let title = format!("A threshold change, 0.50 -> 0.42: v14, sent {STORM} times at once");
     Step::play(&title, at, async |step| {
         let before = accepted(stage, ListEntriesRequest::default()).await?.len();
@@ -250,7 +250,7 @@ async fn storm(stage: &Stage, file: &Converted) -> Result<Vec<Recorded>> {
 
 /// Five fields of six.
 pub async fn without_explanation(stage: &Stage) -> Step {
-    let at = stage.at(time("2026-11-21T15:00:00Z"));
+    let at = stage.at(time("2026-11-21T15:00:00Z")).await;
     Step::play("A promotion without its explanation", at, async |step| {
         let before = (size(stage).await?, current(stage, at).await?);
         let file = read(stage, "2026-11-21/promotion-without-explanation.yaml")?;
@@ -313,7 +313,7 @@ async fn refused(
 
 /// December: somebody runs the explanation job again.
 pub async fn regenerated_report(stage: &Stage) -> Step {
-    let at = stage.at(time("2026-12-05T16:20:00Z"));
+    let at = stage.at(time("2026-12-05T16:20:00Z")).await;
     Step::play(
         "The SHAP report of the 14th is made again, with another background sample",
         at,
