@@ -47,7 +47,8 @@ pub struct Args {
     #[arg(long, requires = "nonce")]
     login: bool,
     /// What the login commits to: the nonce of a frozen decision, or a promotion key in base64url
-    #[arg(long, requires = "login")]
+    // One in 64 begins with a hyphen: base64url.
+    #[arg(long, requires = "login", allow_hyphen_values = true)]
     nonce: Option<String>,
 }
 

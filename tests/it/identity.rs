@@ -465,7 +465,8 @@ async fn a_token_of_the_development_issuer_has_the_roles_that_were_asked_for() {
     ] {
         assert_eq!(code(&call(&channel, method, Some(&emitter)).await), expected, "{method}");
     }
-    let login = token(&["--login", "--nonce", "n", "--group", "model-risk"]);
+    // A nonce may begin with a hyphen.
+    let login = token(&["--login", "--nonce", "-psBZRLd2oI", "--group", "model-risk"]);
     let refused = call(&channel, "/promotion.v1.AuditorService/GetStatus", Some(&login)).await;
     assert_eq!(code(&refused), Code::Unauthenticated, "a stored login must open nothing");
     let other = Directory::init(&LogUnderTest::Embedded);

@@ -157,6 +157,9 @@ async fn a_workflow_tool_takes_two_calls_and_reviews_end_with_their_exit_codes()
     let token = token.display().to_string();
     let submit = ["decline", "--nonce", &nonce, "--id-token-file", &token];
     assert!(exit(&command(&bank, &submit), 1)["error"].as_str().is_some_and(|why| why.contains("nonce")));
+    // A nonce that begins with a hyphen is a nonce, no option: this one was never frozen.
+    let unknown = command(&bank, &["decline", "--nonce", "-psBZRLd2oI", "--id-token-file", &token]);
+    assert_ne!(unknown.status.code(), Some(2), "{}", String::from_utf8_lossy(&unknown.stderr));
     fs::write(&token, bank.idp.id_token("ada", &nonce)).expect("written");
     let recorded = exit(&command(&bank, &submit), 0);
     assert_eq!(exit(&command(&bank, &submit), 0)["seq"], recorded["seq"], "the same again is the same entry");

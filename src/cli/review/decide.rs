@@ -70,7 +70,8 @@ pub struct Args {
     #[arg(long)]
     freeze_only: bool,
     /// Submit the decision that was frozen with this nonce
-    #[arg(long, requires = "id_token_file", conflicts_with_all = ["review", "freeze_only"])]
+    // One in 64 begins with a hyphen: base64url.
+    #[arg(long, requires = "id_token_file", conflicts_with_all = ["review", "freeze_only"], allow_hyphen_values = true)]
     nonce: Option<String>,
     /// The ID token of the login with that nonce
     #[arg(long, requires = "nonce")]
