@@ -72,7 +72,8 @@ pub async fn run(args: Args, format: Format) -> Result {
     if let Some(issuer) = &node.development {
         credentials::note(address, issuer, &args.dir.join(node::DEVELOPMENT_KEY))?;
     }
-    announce(&node, address, http.as_ref().map(|(_, address)| *address), format);
+    let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    announce(&node, &url, address, http.as_ref().map(|(_, address)| *address), format);
     let mut health = node.health();
     let mut halted = node.health();
     let stop = async move {
@@ -131,7 +132,7 @@ async fn bind(listen: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr
     })
 }
 
-fn announce(node: &Node, address: SocketAddr, http: Option<SocketAddr>, format: Format) {
+fn announce(node: &Node, url: &str, address: SocketAddr, http: Option<SocketAddr>, format: Format) {
     let head = node.ledger.head();
     let state = &head.state;
     match format {
@@ -141,7 +142,7 @@ fn announce(node: &Node, address: SocketAddr, http: Option<SocketAddr>, format: 
         })),
         Format::Text => {
             println!(
-                "{} listening on http://{address}, {} entries, ledger_id {}",
+                "{} listening on {url}, {} entries, ledger_id {}",
                 state.origin,
                 state.size(),
                 state.ledger_id
