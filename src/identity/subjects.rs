@@ -40,7 +40,7 @@ pub struct StoreKeys {
 
 /// Where subject records are; shared by all nodes of a ledger, and never locked: records must be destroyable.
 ///
-/// Names are `<kind>/<64 hexadecimal digits>`. Blocking.
+/// Names are `<kind>/<64 hexadecimal digits>`; what is kept is not empty and not all zeroes. Blocking.
 pub trait RecordStore: Send + Sync {
     /// What is there under a name.
     ///

@@ -29,7 +29,7 @@ fn holds_the_contract(store: &Arc<dyn RecordStore>, comes_back: bool) {
     store.put_if_absent(&name("a"), b"first").expect("kept");
     store.put_if_absent(&name("a"), b"second").expect("kept already");
     assert_eq!(store.get(&name("a")).expect("an answer").as_deref(), Some(&b"first"[..]));
-    let writers: Vec<_> = (0..8u8)
+    let writers: Vec<_> = (1..=8u8)
         .map(|writer| {
             let (store, name) = (store.clone(), name("b"));
             std::thread::spawn(move || {
