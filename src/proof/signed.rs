@@ -1,6 +1,8 @@
 //! What verification does off the serial path: everything that one entry gives by itself, and its signature, on any
 //! thread.
 
+use std::sync::{Mutex, mpsc};
+
 use ed25519_dalek::VerifyingKey;
 
 use super::{
@@ -111,6 +113,9 @@ pub(super) fn envelope(record: &[u8]) -> Option<Envelope<'_>> {
     Some(Envelope { key_id, signature, body })
 }
 
+/// Of fewer entries no thread makes anything faster.
+pub(super) const FEW: usize = 64;
+
 /// Maps in order on `threads` threads.
 pub(super) fn parallel<'a, T: Sync, R: Send>(
     items: &'a [T],
@@ -118,7 +123,7 @@ pub(super) fn parallel<'a, T: Sync, R: Send>(
     map: impl Fn(&'a T) -> R + Sync,
 ) -> Vec<R> {
     let share = items.len().div_ceil(threads.max(1)).max(1);
-    if items.len() <= share || items.len() < 64 {
+    if items.len() <= share || items.len() < FEW {
         return items.iter().map(map).collect();
     }
     std::thread::scope(|scope| {
@@ -128,5 +133,31 @@ pub(super) fn parallel<'a, T: Sync, R: Send>(
             .map(|part| scope.spawn(move || part.iter().map(map).collect::<Vec<_>>()))
             .collect();
         parts.into_iter().flat_map(|part| part.join().expect("hashing does not panic")).collect()
+    })
+}
+
+/// Checks signatures on `threads` threads, this one among them once `make` has made all jobs; the others begin with the first.
+/// Gives back what `make` does, and every fault that was found, in no order. `most`: as many jobs as there may be.
+pub(super) fn checked<'a, R>(
+    threads: usize,
+    most: usize,
+    make: impl FnOnce(&mut dyn FnMut(Job<'a>)) -> R,
+) -> (R, Vec<Fault>) {
+    // Room for all of them: making one never waits.
+    let (sender, receiver) = mpsc::sync_channel::<Job<'a>>(most.max(1));
+    let receiver = Mutex::new(receiver);
+    let check = || {
+        let next = || receiver.lock().expect("no code panics while holding this lock").recv().ok();
+        std::iter::from_fn(next).filter_map(|job| job.run()).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        // Dropped at the end of this block, whatever ends it: the others then stop.
+        let sender = sender;
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(check)).collect();
+        let made = make(&mut |job| sender.send(job).expect("its receiver lives longer"));
+        drop(sender);
+        let own = check();
+        let found = others.into_iter().flat_map(|other| other.join().expect("checking does not panic"));
+        (made, own.into_iter().chain(found).collect())
     })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     checkpoint::{Checkpoint, LogKey},
     keys::{KeyUse, Keys},
-    signed::{self, Chained, Job, Recomputed, Signed, envelope, parallel},
+    signed::{self, Chained, FEW, Job, Recomputed, Signed, checked, envelope, parallel},
     tree::Frontier,
 };
 use crate::event::{
@@ -215,24 +215,29 @@ impl Verifier {
         let base = self.size();
         let recomputed = parallel(entries, threads, signed::recomputed);
         let mut headers = Vec::with_capacity(entries.len());
-        let mut jobs = Vec::new();
-        let mut first_fault = None;
-        for (i, (entry, recomputed)) in entries.iter().zip(&recomputed).enumerate() {
-            let seq = base + i as u64;
-            match self.chain(seq, entry, recomputed, &mut jobs) {
-                Ok(header) => headers.push(header),
-                Err(what) => {
-                    first_fault = Some(Fault { seq, what });
-                    break;
+        let mut jobs = 0;
+        // Threads for a few entries, or for no signatures, cost more than they give.
+        let few = self.depth < Depth::Signatures || entries.len() < FEW;
+        let threads = if few { 1 } else { threads };
+        let (first_fault, bad) = checked(threads, entries.len(), |check| {
+            let mut check = |job| {
+                jobs += 1;
+                check(job);
+            };
+            for (i, (entry, recomputed)) in entries.iter().zip(&recomputed).enumerate() {
+                let seq = base + i as u64;
+                match self.chain(seq, entry, recomputed, &mut check) {
+                    Ok(header) => headers.push(header),
+                    Err(what) => return Some(Fault { seq, what }),
                 }
             }
-        }
+            None
+        });
         // A bad signature before the fault comes first.
-        let bad = parallel(&jobs, threads, Job::run);
-        match bad.into_iter().flatten().min_by_key(|fault| fault.seq).or(first_fault) {
+        match bad.into_iter().min_by_key(|fault| fault.seq).or(first_fault) {
             Some(fault) => Err(fault),
             None => {
-                self.summary.signatures += jobs.len() as u64;
+                self.summary.signatures += jobs;
                 Ok(headers)
             }
         }
@@ -244,7 +249,7 @@ impl Verifier {
         seq: Seq,
         entry: &StoredEntry,
         recomputed: &Recomputed<'a>,
-        jobs: &mut Vec<Job<'a>>,
+        check: &mut dyn FnMut(Job<'a>),
     ) -> Result<Header, What> {
         let header = self.next_header(seq, &entry.header)?;
         let chained = recomputed.chained.as_ref().expect("decode checked the length");
@@ -264,7 +269,9 @@ impl Verifier {
             }
         } else {
             let signed = recomputed.signed.as_ref().ok_or(What::Record(Reason::Framing))?;
-            jobs.extend(self.signed(&header, entry, signed)?);
+            if let Some(job) = self.signed(&header, entry, signed)? {
+                check(job);
+            }
         }
         if seq == 0 && (malformed || self.ledger_id.is_none()) {
             return Err(What::Genesis {
