@@ -22,6 +22,7 @@ pub const ENTER: &str = "\u{e007}";
 /// A browser window.
 pub struct Chromium {
     driver: Child,
+    browser: rustix::process::Pid,
     session: String,
     http: reqwest::Client,
     _profile: tempfile::TempDir,
@@ -83,7 +84,10 @@ impl Chromium {
         let answer = http.post(&base).json(&capabilities).send().await.expect("an answer");
         let answer: Value = answer.json().await.expect("JSON");
         let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no browser: {answer}"));
-        Self { driver, session: format!("{base}/{id}"), http, _profile: profile }
+        let browser = answer["value"]["capabilities"]["goog:processID"].as_i64();
+        let browser = browser.and_then(|pid| rustix::process::Pid::from_raw(pid.try_into().ok()?));
+        let browser = browser.unwrap_or_else(|| panic!("no process of the browser: {answer}"));
+        Self { driver, browser, session: format!("{base}/{id}"), http, _profile: profile }
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Result<Value, Value> {
@@ -295,13 +299,8 @@ fn chromium() -> String {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // ChromeDriver ends its browser when it is told to; a killed one would leave it behind.
-        let pid = rustix::process::Pid::from_child(&self.driver);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline && matches!(self.driver.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        // ChromeDriver does not always end its browser when it is told to end.
+        let _ = rustix::process::kill_process(self.browser, rustix::process::Signal::KILL);
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
