@@ -26,19 +26,19 @@ impl Directory {
     }
 }
 
-/// Whether bytes are what [`Directory::destroy`] leaves before the name goes. No record and no name is all zeroes.
-fn is_overwritten(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| byte == 0)
+/// What a file holds; `None`: there is none, or [`Directory::destroy`] has overwritten it, and its name goes next. No record and
+/// no name is all zeroes.
+fn held(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes).filter(|bytes| bytes.iter().any(|&byte| byte != 0))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes a name away whose bytes were overwritten. Whether the name is free now.
 fn make_room(path: &Path) -> io::Result<bool> {
-    let overwritten = |path: &Path| match fs::read(path) {
-        Ok(bytes) => Ok(Some(is_overwritten(&bytes))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    };
-    if overwritten(path)? == Some(false) {
+    if held(path)?.is_some() {
         return Ok(false);
     }
     // Moved away and looked at again: another node may have made room, and a record, in the meantime.
@@ -48,7 +48,7 @@ fn make_room(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
         moved => moved?,
     }
-    let free = overwritten(away.path())? != Some(false);
+    let free = held(away.path())?.is_none();
     if !free {
         match fs::hard_link(away.path(), path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -61,13 +61,7 @@ fn make_room(path: &Path) -> io::Result<bool> {
 
 impl RecordStore for Directory {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.0.join(name)) {
-            // `destroy` takes the name away next.
-            Ok(bytes) if is_overwritten(&bytes) => Ok(None),
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        held(&self.0.join(name))
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
