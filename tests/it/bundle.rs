@@ -21,7 +21,7 @@ use promotion_ledger::{
 };
 
 use crate::{
-    harness::{Client, Directory, LogUnderTest, Node, run},
+    harness::{Client, Directory, LogUnderTest, Node, run, service},
     sealed_pages::{directory, reviewed},
 };
 
@@ -31,17 +31,7 @@ type Add<'a> = dyn FnMut(String, &dyn Fn(&mut Members)) + 'a;
 
 /// A Python with the packages of the second verifier, or a loud skip.
 pub fn python(test: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("AUDITOR_PYTHON").filter(|found| !found.is_empty());
-    if found.is_none() {
-        assert!(
-            std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"),
-            "{test}: AUDITOR_PYTHON is not set, but REQUIRE_SERVICES=1"
-        );
-        eprintln!(
-            "SKIPPED {test}: no Python with blake3 and cryptography (AUDITOR_PYTHON); run it with `make test`"
-        );
-    }
-    found.map(PathBuf::from)
+    service("AUDITOR_PYTHON", test).map(PathBuf::from)
 }
 
 fn json(output: &Output) -> serde_json::Value {

@@ -64,17 +64,20 @@ pub fn kafka(test: &str) -> Option<LogUnderTest> {
     Some(LogUnderTest::Kafka { bootstrap, topic: unique(test) })
 }
 
+/// What the environment gives, or a loud skip.
+pub fn service(variable: &str, test: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        let skipped = format!("SKIPPED {test}: {variable} is not set; run tests/services/run-tests.sh");
+        assert!(std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"), "{skipped}");
+        eprintln!("\n********************************\n** {skipped}\n********************************");
+    }
+    value
+}
+
 /// Where the programs of others are that check a node (tests/services/go.sh), or a loud skip.
 pub fn clients(test: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("TLOG_CLIENTS").filter(|found| !found.is_empty());
-    if found.is_none() {
-        assert!(
-            std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"),
-            "{test}: TLOG_CLIENTS is not set, but REQUIRE_SERVICES=1"
-        );
-        eprintln!("SKIPPED {test}: no Go clients (TLOG_CLIENTS is not set); run it with `make test`");
-    }
-    found.map(PathBuf::from)
+    service("TLOG_CLIENTS", test).map(PathBuf::from)
 }
 
 /// A name that no other run uses.

@@ -14,8 +14,8 @@ use rdkafka::{
 
 use crate::{
     faults::{Load, nothing_lost_nothing_doubled},
-    harness::{Directory, LogUnderTest, Node, binary, unique},
-    kafka_log::{Broker, service},
+    harness::{Directory, LogUnderTest, Node, binary, service, unique},
+    kafka_log::Broker,
     relay::{accepted, ends, relay, replicated, sequences, topic},
 };
 

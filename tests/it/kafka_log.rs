@@ -32,20 +32,12 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord, Producer},
 };
 
-use crate::log_contract::{self, outgoing, take};
+use crate::{
+    harness::service,
+    log_contract::{self, outgoing, take},
+};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// What the environment gives, or a loud skip.
-pub fn service(variable: &str, test: &str) -> Option<String> {
-    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
-    if value.is_none() {
-        let skipped = format!("SKIPPED {test}: {variable} is not set; run tests/services/run-tests.sh");
-        assert!(std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"), "{skipped}");
-        eprintln!("\n********************************\n** {skipped}\n********************************");
-    }
-    value
-}
 
 macro_rules! require {
     ($variable:literal, $test:literal) => {

@@ -255,6 +255,20 @@ async fn locked_until(service: &Service, bucket: &str, key: &str) -> i64 {
     head.object_lock_retain_until_date().expect("a lock").secs()
 }
 
+/// Waits until the walk has made the lock of an object longer, by five seconds or more.
+async fn is_held_longer(service: &Service, bucket: &str, key: &str) {
+    let before = locked_until(service, bucket, key).await;
+    let mut after = before;
+    for _ in 0..600 {
+        after = locked_until(service, bucket, key).await;
+        if after >= before + 5 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(after >= before + 5, "{before} is still {after}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn locks_are_made_longer_before_they_end() {
     let Some(service) = service("locks_are_made_longer_before_they_end") else { return };
@@ -262,16 +276,7 @@ async fn locks_are_made_longer_before_they_end() {
     let (_proxy, dir, node) = behind(&service, &bucket, &FAST).await;
     let client = node.client().await;
     let key = format!("sha256/{}", sha256(&client.pieces[0].bytes));
-    let before = locked_until(&service, &bucket, &key).await;
-    let mut after = before;
-    for _ in 0..600 {
-        after = locked_until(&service, &bucket, &key).await;
-        if after >= before + 5 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert!(after >= before + 5, "{before} is still {after}");
+    is_held_longer(&service, &bucket, &key).await;
     let checks = client.status().await.evidence_checks.expect("how far the walk is");
     assert!(checks.extended >= 7, "{checks:?}");
     assert_eq!(findings(&client).await, [], "longer is no finding");
@@ -303,16 +308,7 @@ async fn what_approvers_were_shown_is_held_as_long_as_their_promotion() {
     client.upload(&shown).await.expect("an upload, which locks it");
     let review_seq = seal_with(&client, draft.clone(), with()).await.expect("sealed");
     approve(&client, review_seq).await;
-    let before = locked_until(&service, &bucket, &key).await;
-    let mut after = before;
-    for _ in 0..600 {
-        after = locked_until(&service, &bucket, &key).await;
-        if after >= before + 5 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert!(after >= before + 5, "{before} is still {after}");
+    is_held_longer(&service, &bucket, &key).await;
     assert_eq!(findings(&client).await, []);
     client.check().await;
     bank.node.stop();

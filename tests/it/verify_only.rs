@@ -6,23 +6,13 @@ use std::{
 };
 
 use crate::{
-    harness::{Client, Directory, LogUnderTest, Node, run},
+    harness::{Client, Directory, LogUnderTest, Node, run, service},
     witness::vkey,
 };
 
 /// The binary of that build (`cargo build --no-default-features`), or a loud skip.
 fn verify_only(test: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("VERIFY_ONLY").filter(|found| !found.is_empty());
-    if found.is_none() {
-        assert!(
-            std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"),
-            "{test}: VERIFY_ONLY is not set, but REQUIRE_SERVICES=1"
-        );
-        eprintln!(
-            "SKIPPED {test}: no build without a node (VERIFY_ONLY is not set); run it with `make test`"
-        );
-    }
-    found.map(PathBuf::from)
+    service("VERIFY_ONLY", test).map(PathBuf::from)
 }
 
 /// What somebody has who got a promotion's receipt, record and bundle, a gate's list, and the log key; and nothing else.
