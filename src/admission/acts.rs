@@ -93,7 +93,7 @@ impl Gateway {
             }
             body.preconditions = allowed()?;
             body.sealed = self.seal(claims.clone())?;
-            if let Some(receipt) = self.submit(&body, content, model).await? {
+            if let Some(receipt) = self.submit(&mut body, content, model).await? {
                 return Ok(receipt);
             }
         }

@@ -86,8 +86,10 @@ impl Gateway {
             let sample = self.evidence.read(&sha256, "", 0, SAMPLE_LEN).await;
             let sample = sample.map_err(|error| Error::Unavailable(error.to_string()))?;
             let found = scan(&evidence.media_type, sample.as_deref().unwrap_or_default());
-            let warning =
-                |finding: Finding| Problem { field: field.clone(), description: finding.to_string() };
+            let warning = |finding: Finding| Problem {
+                field: field.clone().into_owned(),
+                description: finding.to_string(),
+            };
             warnings.extend(found.into_iter().map(warning));
         }
         Ok(warnings)

@@ -73,7 +73,7 @@ impl Gateway {
         let (mut p, now) = (Problems::default(), self.clock.now());
         for (i, rendition) in renditions.iter().enumerate() {
             let mut content = rendition.content.clone().unwrap_or_default();
-            self.look_up(&mut p, format!("renditions[{i}].content"), &mut content, now).await?;
+            self.look_up(&mut p, format!("renditions[{i}].content").into(), &mut content, now).await?;
         }
         Ok(p.into_sorted())
     }
@@ -81,7 +81,7 @@ impl Gateway {
     async fn look_up(
         &self,
         p: &mut Problems,
-        path: String,
+        path: content::Path,
         reference: &mut EvidenceRef,
         now: Micros,
     ) -> Result<(), Error> {
@@ -91,8 +91,8 @@ impl Gateway {
                 let same = reference.length == 0 || reference.length == stored.length;
                 p.require(
                     same,
-                    format!("{path}.length"),
-                    format!("is {}, but the stored bytes have {}", reference.length, stored.length),
+                    format_args!("{path}.length"),
+                    format_args!("is {}, but the stored bytes have {}", reference.length, stored.length),
                 );
                 note(reference, stored);
             }

@@ -131,11 +131,11 @@ impl Gateway {
         let event = kind.and_then(|kind| canonical::admin_event(kind, act));
         let event = event.ok_or_else(|| invalid("has a kind that is not an admin act"))?;
         let key = expected_key(&event).unwrap_or_default();
-        let body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
+        let mut body = Body { idempotency_key: key.0.to_vec(), event: Some(event), ..Body::default() };
         let content = content_digest(&body);
         if let Some(receipt) = self.recorded(&body, &content)? {
             return Ok(receipt);
         }
-        self.submit(&body, content, "").await?.ok_or(Error::Raced)
+        self.submit(&mut body, content, "").await?.ok_or(Error::Raced)
     }
 }

@@ -70,7 +70,7 @@ impl Gateway {
         self.admitting()?;
         self.evidence_held()?;
         let _call = self.inflight.begin();
-        let Examined { mut promoted, approvers, claims, problems, logins } = self.examine(draft).await?;
+        let Examined { mut promoted, approvers, mut claims, problems, logins } = self.examine(draft).await?;
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -105,8 +105,11 @@ impl Gateway {
                     }
                 },
             };
-            body.sealed = self.seal(claims.clone())?;
-            match self.submit(&body, content, &slot.model).await {
+            // A record that lost a race has sealed the same for the same people already.
+            if body.sealed.is_empty() {
+                body.sealed = self.seal(std::mem::take(&mut claims))?;
+            }
+            match self.submit(&mut body, content, &slot.model).await {
                 Ok(Some(receipt)) => return Ok(receipt),
                 Ok(None) => {}
                 // Another policy is in force: route again. Otherwise the slot changed, which the caller must see.

@@ -89,20 +89,22 @@ impl Gateway {
     }
 
     /// Signs a body, appends it and waits for its entry. `None`: it lost a race that making it anew may win.
+    ///
+    /// The body is taken, not copied. Who may make it anew, after `None` or [`Error::Raced`], finds it as it was recorded.
     pub(super) async fn submit(
         &self,
-        body: &Body,
+        body: &mut Body,
         content: Digest,
         model: &str,
     ) -> Result<Option<Receipt>, Error> {
         let head = self.ledger.head();
         let basis = Basis { size: head.state.size(), link: head.state.link.0.to_vec() };
         let recorded_at = self.clock.now();
-        let body = Body { basis: Some(basis), recorded_at, ..body.clone() };
-        let key = Digest::from_slice(&body.idempotency_key).unwrap_or_default();
-        let kind = body.event.as_ref().map(canonical::kind_of);
+        let record = Body { basis: Some(basis), recorded_at, ..std::mem::take(body) };
+        let key = Digest::from_slice(&record.idempotency_key).unwrap_or_default();
+        let kind = record.event.as_ref().map(canonical::kind_of);
         let kind = kind.ok_or_else(|| Error::Internal("this node made a record without an event".into()))?;
-        let prepared = Prepared::sign(body, content, head.state.rules, &self.ledger.pinned, &self.key);
+        let prepared = Prepared::sign(record, content, head.state.rules, &self.ledger.pinned, &self.key);
         let len = prepared.value.len();
         if len > canonical::RECORD_LEN_MAX {
             let description = format!("the event has {len} bytes; at most {}", canonical::RECORD_LEN_MAX);
@@ -129,7 +131,7 @@ impl Gateway {
         match tokio::time::timeout(self.confirm_within, done).await {
             Ok(Ok(confirmed)) => {
                 self.compare_clocks(recorded_at, confirmed.appended_at);
-                let answer = self.answer(&confirmed.header, &key)?;
+                let answer = self.answer(&confirmed.header, &key, body)?;
                 self.when_witnessed(answer, &key).await
             }
             Ok(Err(_)) => Err(Error::Unavailable(
@@ -158,7 +160,11 @@ impl Gateway {
         self.clock_away.store(away, Ordering::Relaxed);
     }
 
-    fn answer(&self, header: &Header, key: &Digest) -> Result<Option<Receipt>, Error> {
+    fn answer(&self, header: &Header, key: &Digest, body: &mut Body) -> Result<Option<Receipt>, Error> {
+        if matches!(header.reason, Reason::Precondition | Reason::Stale | Reason::Version) {
+            let unreadable = || Error::Unavailable(format!("entry {} cannot be read; ask again", header.seq));
+            *body = self.body_of(header.seq).ok_or_else(unreadable)?;
+        }
         match (header.outcome, header.reason) {
             (Outcome::Accepted, _) => self.receipt(header.seq, key, false).map(Some),
             (Outcome::Duplicate, _) => {

@@ -46,7 +46,7 @@ pub fn statement(of: &Promotion<'_>) -> Vec<u8> {
             "matchedGroups": approval.matched_groups, "standingPolicy": approval.standing_policy,
         })
     };
-    let evidence = |(field, reference): &(String, &crate::event::proto::EvidenceRef)| {
+    let evidence = |(field, reference): &(content::Path, &crate::event::proto::EvidenceRef)| {
         json!({
             "name": field, "uri": reference.uri, "mediaType": reference.media_type,
             "digest": { "sha256": hex::encode(&reference.sha256) },

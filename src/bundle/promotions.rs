@@ -73,7 +73,7 @@ pub(super) fn check(
     }
     policy(seq, promoted, entries)?;
     for (field, reference) in content::evidence(promoted) {
-        need(seq, field, reference, needed)?;
+        need(seq, field.into_owned(), reference, needed)?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ pub async fn write_all(
     let mut written = Vec::new();
     for (field, reference) in content::evidence(promoted) {
         let file = dir.join(file_name(&field, &reference.media_type));
-        written.push(write(source, field, reference, file, unseal).await.map_err(failed)?);
+        written.push(write(source, field.into_owned(), reference, file, unseal).await.map_err(failed)?);
     }
     Ok(written)
 }

@@ -113,7 +113,9 @@ async fn promotion_out(
     let (mut exhibits, mut checks, mut written) = (Exhibits::default(), Vec::new(), Vec::new());
     for (field, reference) in content::evidence(promoted) {
         let file = artefacts.join(file_name(reference));
-        let one = write(source, field.clone(), reference, file.clone(), false).await.map_err(failed)?;
+        let one = write(source, field.clone().into_owned(), reference, file.clone(), false)
+            .await
+            .map_err(failed)?;
         let found = match one.problem() {
             None => Found::Match,
             Some(problem) => Found::Mismatch(problem.to_owned()),
@@ -122,7 +124,7 @@ async fn promotion_out(
         if in_clear && one.is_good() && reference.length <= READ_LEN_MAX {
             exhibits.insert(&reference.sha256, fs::read(&file).map_err(failed)?);
         }
-        checks.push(Check { field, reference: reference.clone(), found });
+        checks.push(Check { field: field.into_owned(), reference: reference.clone(), found });
         written.push(one);
     }
     let slot = promoted.slot.clone().unwrap_or_default();

@@ -3,6 +3,8 @@
 //! Content leaves out what differs between a request and its retry: basis, times of the node, preconditions,
 //! sealed items, tokens and their auth times, lock proofs, routing, administrators' signatures.
 
+use std::borrow::Cow;
+
 use prost::Message;
 
 use super::{
@@ -17,7 +19,7 @@ pub fn content_digest(body: &Body) -> Digest {
 }
 
 /// The same for a body that may be changed meanwhile: what is no content is set aside and put back, and nothing is copied.
-/// For the front door, which needs it for every promotion.
+/// For whoever needs it of every promotion: front door, writer, verification.
 pub fn content_digest_in_place(body: &mut Body) -> Digest {
     let Some(Event::Promoted(promoted)) = &mut body.event else { return content_digest(body) };
     let aside = Aside::take(promoted);
@@ -134,8 +136,11 @@ pub fn package_digest(promoted: &Promoted) -> Digest {
     digest::content(&package.encode_to_vec())
 }
 
+/// Where in an event something stands, for instance `explanations[0].content`.
+pub type Path = Cow<'static, str>;
+
 /// Every evidence reference of a promotion, with its field path.
-pub fn evidence(promoted: &Promoted) -> Vec<(String, &EvidenceRef)> {
+pub fn evidence(promoted: &Promoted) -> Vec<(Path, &EvidenceRef)> {
     let mut found = Vec::new();
     let model = promoted.model_version.as_ref();
     let comparison = promoted.challenger_comparison.as_ref();
@@ -153,41 +158,47 @@ pub fn evidence(promoted: &Promoted) -> Vec<(String, &EvidenceRef)> {
         ("review.screen", promoted.review.as_ref().and_then(|review| review.screen.as_ref())),
     ];
     for (path, reference) in single {
-        found.extend(reference.map(|reference| (path.to_owned(), reference)));
+        found.extend(reference.map(|reference| (Path::Borrowed(path), reference)));
     }
     for (i, explanation) in promoted.explanations.iter().enumerate() {
-        found.extend(explanation.content.as_ref().map(|r| (format!("explanations[{i}].content"), r)));
+        let content = explanation.content.as_ref();
+        found.extend(content.map(|r| (format!("explanations[{i}].content").into(), r)));
         found.extend(
-            explanation.sample_manifest.as_ref().map(|r| (format!("explanations[{i}].sample_manifest"), r)),
+            explanation
+                .sample_manifest
+                .as_ref()
+                .map(|r| (format!("explanations[{i}].sample_manifest").into(), r)),
         );
     }
     found
 }
 
 /// Every evidence reference of an event of any kind, with its field path.
-pub fn references(event: &Event) -> Vec<(String, EvidenceRef)> {
-    let owned = |(path, reference): (String, &EvidenceRef)| (path, reference.clone());
+pub fn references(event: &Event) -> Vec<(Path, Cow<'_, EvidenceRef>)> {
     match event {
-        Event::Promoted(promoted) => evidence(promoted).into_iter().map(owned).collect(),
+        Event::Promoted(promoted) => {
+            evidence(promoted).into_iter().map(|(path, it)| (path, Cow::Borrowed(it))).collect()
+        }
         Event::ReviewSealed(sealed) => {
-            let package = sealed.package.iter().flat_map(evidence).map(owned);
-            let package = package.map(|(path, reference)| (format!("package.{path}"), reference));
-            let screen = sealed.screen.iter().map(|screen| ("screen".to_owned(), screen.clone()));
+            let package = sealed.package.iter().flat_map(evidence);
+            let package = package.map(|(path, it)| (format!("package.{path}").into(), Cow::Borrowed(it)));
+            let screen = sealed.screen.iter().map(|screen| (Path::Borrowed("screen"), Cow::Borrowed(screen)));
             package.chain(screen).chain(renditions(sealed)).collect()
         }
         Event::ConditionClosed(closed) => {
-            closed.evidence.iter().map(|evidence| ("evidence".to_owned(), evidence.clone())).collect()
+            closed.evidence.iter().map(|it| (Path::Borrowed("evidence"), Cow::Borrowed(it))).collect()
         }
         _ => Vec::new(),
     }
 }
 
 /// Static renditions that a review shows: evidence without a proof of its own.
-fn renditions(sealed: &ReviewSealed) -> impl Iterator<Item = (String, EvidenceRef)> {
+fn renditions(sealed: &ReviewSealed) -> impl Iterator<Item = (Path, Cow<'_, EvidenceRef>)> {
     let shown = sealed.artefacts.iter().enumerate().filter(|(_, artefact)| !artefact.renders.is_empty());
     shown.map(|(i, artefact)| {
         let Artefact { sha256, length, media_type, .. } = artefact.clone();
-        (format!("artefacts[{i}]"), EvidenceRef { sha256, length, media_type, ..EvidenceRef::default() })
+        let reference = EvidenceRef { sha256, length, media_type, ..EvidenceRef::default() };
+        (format!("artefacts[{i}]").into(), Cow::Owned(reference))
     })
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     model::{Digest, KeyId},
-    proto::{Slot, SlotRole},
+    proto::{ModelVersion, Slot, SlotRole},
 };
 
 /// What a record's signature covers starts with this.
@@ -67,44 +67,34 @@ pub fn key_id(key: &VerifyingKey) -> KeyId {
     Digest(Sha256::new_with_prefix(TAG_KEY_ID).chain_update(key.as_bytes()).finalize().into())
 }
 
-fn slot_parts(slot: &Slot) -> [Vec<u8>; 4] {
-    let role = SlotRole::try_from(slot.role).map_or(0, |role| role as i32);
-    [
-        slot.model.clone().into_bytes(),
-        slot.environment.clone().into_bytes(),
-        slot.region.clone().into_bytes(),
-        role.to_be_bytes().to_vec(),
-    ]
+fn role(slot: &Slot) -> [u8; 4] {
+    SlotRole::try_from(slot.role).map_or(0, |role| role as i32).to_be_bytes()
+}
+
+fn slot_parts<'a>(slot: &'a Slot, role: &'a [u8; 4]) -> [&'a [u8]; 4] {
+    [slot.model.as_bytes(), slot.environment.as_bytes(), slot.region.as_bytes(), role]
 }
 
 /// Names a slot in the writer's state.
 pub fn slot(slot: &Slot) -> Digest {
-    let parts = slot_parts(slot);
-    tagged(TAG_SLOT, parts.iter().map(Vec::as_slice))
+    tagged(TAG_SLOT, slot_parts(slot, &role(slot)))
 }
 
-/// The promotion key: idempotency key of a promotion (design section 2).
-pub fn promotion_key(
-    slot: &Slot,
-    artifact: &[u8],
-    registry_uri: &str,
-    version: &str,
-    system: &str,
-    id: &str,
-) -> Digest {
-    let slot = slot_parts(slot);
-    let rest = [artifact, registry_uri.as_bytes(), version.as_bytes(), system.as_bytes(), id.as_bytes()];
-    tagged(TAG_PROMOTION_KEY, slot.iter().map(Vec::as_slice).chain(rest))
+/// The promotion key: idempotency key of a promotion (design section 2). `request`: its system and id.
+pub fn promotion_key(slot: Option<&Slot>, model: Option<&ModelVersion>, request: (&str, &str)) -> Digest {
+    let (no_slot, no_model) = (Slot::default(), ModelVersion::default());
+    let (slot, model) = (slot.unwrap_or(&no_slot), model.unwrap_or(&no_model));
+    let text = [&model.registry_uri, &model.version, request.0, request.1].map(str::as_bytes);
+    let artifact = [&model.artifact_sha256[..]];
+    tagged(TAG_PROMOTION_KEY, slot_parts(slot, &role(slot)).into_iter().chain(artifact).chain(text))
 }
 
 /// The promotion key of what a caller states. Calls are no part of the verify-only build.
 #[cfg(feature = "node")]
 pub fn draft_key(draft: &super::proto::PromotionDraft) -> Digest {
-    let slot = draft.slot.clone().unwrap_or_default();
-    let model = draft.model_version.clone().unwrap_or_default();
     let request = draft.approval_request.as_ref();
-    let (system, id) = request.map_or(("", ""), |request| (&request.system, &request.id));
-    promotion_key(&slot, &model.artifact_sha256, &model.registry_uri, &model.version, system, id)
+    let request = request.map_or(("", ""), |request| (&request.system, &request.id));
+    promotion_key(draft.slot.as_ref(), draft.model_version.as_ref(), request)
 }
 
 /// The nonce of a login that commits to something: its digest, base64url. Inside a promotion that is the promotion key, in

@@ -25,11 +25,9 @@ pub const CLOCK_SKEW_MAX: Micros = 60 * 1_000_000;
 
 /// The promotion key of a promotion.
 pub fn promotion_key(promoted: &Promoted) -> Digest {
-    let slot = promoted.slot.clone().unwrap_or_default();
-    let model = promoted.model_version.clone().unwrap_or_default();
     let request = promoted.approval_request.as_ref();
-    let (system, id) = request.map_or(("", ""), |request| (&request.system, &request.id));
-    digest::promotion_key(&slot, &model.artifact_sha256, &model.registry_uri, &model.version, system, id)
+    let request = request.map_or(("", ""), |request| (&request.system, &request.id));
+    digest::promotion_key(promoted.slot.as_ref(), promoted.model_version.as_ref(), request)
 }
 
 /// Everything that is wrong with a promotion recorded at a time. Empty: all six fields are there and agree.

@@ -56,7 +56,10 @@ impl Filesystem {
     pub fn path(&self, sha256: &Digest) -> PathBuf {
         let hex = sha256.to_string();
         let (shard, rest) = hex.split_at(2);
-        self.dir.join("sha256").join(shard).join(rest)
+        let mut path = PathBuf::with_capacity(self.dir.as_os_str().len() + "/sha256//".len() + hex.len());
+        path.push(&self.dir);
+        path.extend(["sha256", shard, rest]);
+        path
     }
 
     fn stored(&self, sha256: &Digest, length: u64, now: Micros) -> Stored {

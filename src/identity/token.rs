@@ -226,8 +226,7 @@ pub fn verify_lasting(
         return Err(Refusal::Form(format!("longer than {ASSERTION_LEN_MAX} bytes")));
     }
     let (value, kid) = signed(token, keys, rules, expected.usage)?;
-    let claims: Claims =
-        serde_json::from_value(value.clone()).map_err(|error| Refusal::Claims(error.to_string()))?;
+    let claims: Claims = Claims::deserialize(&value).map_err(|error| Refusal::Claims(error.to_string()))?;
     if claims.iss != rules.issuer {
         return Err(Refusal::Issuer { found: claims.iss, expected: rules.issuer.clone() });
     }

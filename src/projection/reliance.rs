@@ -8,7 +8,9 @@ use rocksdb::Direction;
 
 use crate::{
     event::{
-        Digest, Kind, Seq, canonical, content, digest,
+        Digest, Kind, Seq, canonical,
+        content::{self, Path},
+        digest,
         proto::{EvidenceRef, LegalHold, ListRelianceResponse, Promoted, Taint, body::Event},
     },
     ledger::{
@@ -93,17 +95,18 @@ pub fn led_to(ledger: &Ledger, seq: Seq) -> Result<Option<Seq>, Error> {
 }
 
 /// What the approvers of a promotion were shown, with paths below its review; nothing where it has none.
-fn shown(ledger: &Ledger, head: &Head, promoted: &Promoted) -> Result<Vec<(String, EvidenceRef)>, Error> {
+fn shown(ledger: &Ledger, head: &Head, promoted: &Promoted) -> Result<Vec<(Path, EvidenceRef)>, Error> {
     let Some(review) = &promoted.review else { return Ok(Vec::new()) };
-    Ok(event(ledger, head, review.seq)?.map(|(_, sealed)| content::references(&sealed)).unwrap_or_default())
+    let Some((_, sealed)) = event(ledger, head, review.seq)? else { return Ok(Vec::new()) };
+    Ok(content::references(&sealed).into_iter().map(|(path, it)| (path, it.into_owned())).collect())
 }
 
 /// Where a promotion refers to a digest, itself or else by its review.
-fn fields(promoted: &Promoted, shown: &[(String, EvidenceRef)], sha256: &Digest) -> Vec<String> {
+fn fields(promoted: &Promoted, shown: &[(Path, EvidenceRef)], sha256: &Digest) -> Vec<String> {
     let artifact = promoted.model_version.as_ref().filter(|model| model.artifact_sha256 == sha256.0);
     let artifact = artifact.map(|_| "model_version.artifact_sha256".to_owned());
     let evidence = content::evidence(promoted).into_iter().filter(|(_, it)| it.sha256 == sha256.0);
-    let own: Vec<_> = artifact.into_iter().chain(evidence.map(|(path, _)| path)).collect();
+    let own: Vec<_> = artifact.into_iter().chain(evidence.map(|(path, _)| path.into_owned())).collect();
     if !own.is_empty() {
         return own;
     }

@@ -85,10 +85,10 @@ async fn threshold_change() -> (Promoted, Exhibits) {
 }
 
 fn artefacts(promoted: &Promoted) -> Vec<Artefact> {
-    let one = |(path, reference): (String, &promotion_ledger::event::proto::EvidenceRef)| Artefact {
+    let one = |(path, reference): (content::Path, &promotion_ledger::event::proto::EvidenceRef)| Artefact {
         role: ArtefactRole::Metrics.into(),
         required: path.contains("report") || path.contains("explanations"),
-        name: path,
+        name: path.into_owned(),
         sha256: reference.sha256.clone(),
         length: reference.length,
         media_type: reference.media_type.clone(),

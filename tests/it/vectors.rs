@@ -21,10 +21,10 @@ use promotion_ledger::{
         proto::{
             AdminAct, AttemptRefused, ClockReset, CloseReason, Decision, DecisionStatement, EvidenceFinding,
             EvidenceProblem, FrontDoorKey, GateMode, GateModeSet, IssuerKeys, KeyAdded, KeyCompromised,
-            KeyRetired, KeyShredded, LegalHoldReleased, LegalHoldSet, MatchedRule, PolicyActivated,
-            ProbeAttempt, RegistryFinding, RegistryProblem, ReplayImpact, ReviewSealed, Routing, Sealed,
-            SealedClaims, Shortfall, Slot, SlotPattern, SlotRole, Statement, StoreProbed, Tainted,
-            Undocumented, body::Event,
+            KeyRetired, KeyShredded, LegalHoldReleased, LegalHoldSet, MatchedRule, ModelVersion,
+            PolicyActivated, ProbeAttempt, RegistryFinding, RegistryProblem, ReplayImpact, ReviewSealed,
+            Routing, Sealed, SealedClaims, Shortfall, Slot, SlotPattern, SlotRole, Statement, StoreProbed,
+            Tainted, Undocumented, body::Event,
         },
     },
     identity::{
@@ -611,7 +611,13 @@ fn digests_and_keys() {
         .zip(slots.iter().cycle())
         .map(|((uri, version, system, id), slot)| {
             let artifact = hash_of("artefact");
-            let key = digest::promotion_key(slot, &artifact, uri, version, system, id);
+            let model = ModelVersion {
+                artifact_sha256: artifact.clone(),
+                registry_uri: (*uri).into(),
+                version: (*version).into(),
+                ..ModelVersion::default()
+            };
+            let key = digest::promotion_key(Some(slot), Some(&model), (system, id));
             json!({
                 "slot": slot_json(slot), "artifact_sha256": hexed(&artifact), "registry_uri": uri, "version": version,
                 "request_system": system, "request_id": id, "key": hexed(key.0),

@@ -206,7 +206,7 @@ impl Gateway {
             self.decidable(&known).await?;
             may_decide(&known, &decider, self.delegation(&statement).await?.as_ref())?;
             body.sealed = self.seal(sealed_claims(&frozen, principal, token))?;
-            match self.submit(&body, content, &model).await {
+            match self.submit(&mut body, content, &model).await {
                 Ok(Some(receipt)) => return self.after_decision(&known, receipt).await,
                 Ok(None) => {}
                 // Somebody was faster: the state now says in which way.

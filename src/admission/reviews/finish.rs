@@ -74,7 +74,7 @@ impl Gateway {
                 return Ok(Some(receipt));
             }
             body.preconditions = Some(Preconditions { slot_changed_at, policy_activated_at });
-            match self.submit(&body, content, &slot.model).await {
+            match self.submit(&mut body, content, &slot.model).await {
                 Ok(Some(receipt)) => return Ok(Some(receipt)),
                 Ok(None) | Err(Error::Raced) => {}
                 Err(error) => return Err(error),

@@ -95,7 +95,7 @@ impl Gateway {
             body.preconditions = Some(Preconditions { policy_activated_at: routed.policy_seq, ..slot_state });
             body.event = Some(Event::ReviewSealed(sealed));
             body.sealed = self.seal(with_sheet(&claims, &people, &real))?;
-            if let Some(receipt) = self.submit(&body, content, &slot.model).await? {
+            if let Some(receipt) = self.submit(&mut body, content, &slot.model).await? {
                 return Ok(receipt);
             }
         }

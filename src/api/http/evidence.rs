@@ -38,7 +38,7 @@ pub struct Checked {
 }
 
 /// Reads evidence and compares it with its digests.
-pub async fn check(store: &dyn EvidenceStore, references: &[(String, &EvidenceRef)]) -> Checked {
+pub async fn check(store: &dyn EvidenceStore, references: &[(content::Path, &EvidenceRef)]) -> Checked {
     let mut checked = Checked::default();
     let mut read = 0;
     for (field, reference) in references {
@@ -55,7 +55,11 @@ pub async fn check(store: &dyn EvidenceStore, references: &[(String, &EvidenceRe
         } else {
             Found::NotRead
         };
-        checked.checks.push(Check { field: field.clone(), reference: (*reference).clone(), found });
+        checked.checks.push(Check {
+            field: field.clone().into_owned(),
+            reference: (*reference).clone(),
+            found,
+        });
     }
     checked
 }

@@ -252,7 +252,7 @@ async fn compare(
     let mut exhibits = Exhibits::default();
     for found in [a, b] {
         let profile =
-            found.promoted.profile.iter().map(|profile| ("profile".to_owned(), profile)).collect::<Vec<_>>();
+            found.promoted.profile.iter().map(|profile| ("profile".into(), profile)).collect::<Vec<_>>();
         exhibits.extend(evidence::check(node.evidence.as_ref(), &profile).await.exhibits);
     }
     let people = [a, b].map(|found| People::new(pair.unseal.then_some(found.answer.opened.as_slice())));

@@ -128,7 +128,8 @@ async fn one(
         let review = find(&node, seq)?;
         node.gateway.until_synced(review.state.newest()).await?;
         let all = sealed::evidence(&review.sealed);
-        let references: Vec<_> = all.iter().map(|(name, reference)| (name.clone(), reference)).collect();
+        let references: Vec<_> =
+            all.iter().map(|(name, reference)| (name.clone().into(), reference)).collect();
         let checked = evidence::check(node.evidence.as_ref(), &references).await;
         let mut decisions = Vec::new();
         for seq in review.decisions() {

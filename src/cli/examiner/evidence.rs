@@ -70,7 +70,8 @@ fn wanted(gathered: &Gathered) -> Vec<Wanted> {
             }
         }
         for (field, reference) in content::evidence(promoted) {
-            all.push(Wanted { seq: *seq, field, reference: reference.clone(), member: artefact(reference) });
+            let (field, member) = (field.into_owned(), artefact(reference));
+            all.push(Wanted { seq: *seq, field, reference: reference.clone(), member });
         }
     }
     all
