@@ -56,7 +56,10 @@
 //! # Decisions where the design was silent
 //!
 //! - **Write and sync are two calls.** A batch is one RocksDB WriteBatch; the next batch is decided while one
-//!   `flush_wal(sync)` makes everything written so far durable. Readers see synced sizes only.
+//!   `flush_wal(sync)` makes everything written so far durable. Readers see synced sizes only. Where nobody else is on the
+//!   way the thread that wrote syncs by itself; where the last sync served many, the writer waits for as many again.
+//! - **Signing is aws-lc's, verifying ed25519-dalek's**: the bytes of a signature leave no choice (RFC 8032), what counts as
+//!   one does, and `verify_strict` is what the formats name.
 //! - **The tree stores no leaf hashes**: they come from the headers; only subtree roots of level 8 and up are rows
 //!   (1/128 of a row for each entry), recent ones are kept in memory for receipts.
 //! - **Dates are not rewritten** by a ClockReset: the state keeps the corrections, queries apply them.

@@ -51,6 +51,7 @@ use crate::{
         Ledger,
         comparison::Comparison,
         inflight::Inflight,
+        node_key::NodeKey,
         recover, store,
         writer::{Health, Writer},
     },
@@ -252,7 +253,7 @@ impl Node {
         recover::compare_with_log(&ledger, &parts.log, size).await?;
         let inflight = Arc::new(Inflight::new(config.limits.inflight));
         let tail = parts.log.tail(size)?;
-        let writer = Writer::start(ledger.clone(), inflight.clone(), tail, log_key.clone());
+        let writer = Writer::start(ledger.clone(), inflight.clone(), tail, NodeKey::new(&log_key));
         recover::catch_up(&ledger, parts.log.as_ref(), writer.health()).await?;
         let comparison = Comparison::start(&ledger, &parts.log, writer.brake(), size);
         let archive = archive(dir, config).await?;
@@ -287,7 +288,7 @@ impl Node {
             standing: Arc::new(Known::default()),
             retain_days: config.evidence.retain_days,
             subjects: subjects.clone(),
-            key,
+            key: NodeKey::new(&key),
             clock: parts.clock.clone(),
             confirm_within: Duration::from_secs(config.limits.confirm_seconds),
             witnessed_within: config

@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use ed25519_dalek::SigningKey;
-
 use crate::{
     archive::archiver::Progress,
     clock::Clock,
@@ -21,7 +19,9 @@ use crate::{
     },
     evidence::{EvidenceStore, standing::Known},
     identity::{logins::Logins, subjects::Subjects},
-    ledger::{Ledger, decide::expected_key, inflight::Inflight, writer::CLOCK_DISTANCE_MAX},
+    ledger::{
+        Ledger, decide::expected_key, inflight::Inflight, node_key::NodeKey, writer::CLOCK_DISTANCE_MAX,
+    },
     log::Log,
 };
 
@@ -51,7 +51,7 @@ pub struct Gateway {
     /// People.
     pub subjects: Arc<Subjects>,
     /// Signs records.
-    pub key: SigningKey,
+    pub key: NodeKey,
     /// Who may let something in without a promotion; `None`: nobody.
     pub break_glass: Option<break_glass::Rules>,
     /// Time.

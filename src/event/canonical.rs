@@ -3,7 +3,7 @@
 //! Canonical means that decoding and encoding again gives the same bytes, so that one event has one
 //! encoding and a hash over received bytes is a hash over the event.
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use prost::Message;
 
 use super::{
@@ -161,12 +161,17 @@ fn signed_bytes(tag: &[u8], ledger_id: &Digest, body: &[u8]) -> Vec<u8> {
 }
 
 /// Signs a body. `ledger_id` is zero for genesis.
-pub fn sign_record(body: &Body, rules: u16, ledger_id: &Digest, key: &SigningKey) -> SignedRecord {
+pub fn sign_record<K: Signer<Signature> + AsRef<VerifyingKey>>(
+    body: &Body,
+    rules: u16,
+    ledger_id: &Digest,
+    key: &K,
+) -> SignedRecord {
     let body = body.encode_to_vec();
     let signature = key.sign(&signed_bytes(TAG_RECORD_SIGNATURE, ledger_id, &body));
     SignedRecord {
         version: rules.into(),
-        key_id: digest::key_id(&key.verifying_key()).0.to_vec(),
+        key_id: digest::key_id(key.as_ref()).0.to_vec(),
         signature: signature.to_bytes().to_vec(),
         body,
     }

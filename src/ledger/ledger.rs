@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use tokio::sync::watch;
 
 use crate::{
@@ -39,7 +39,7 @@ pub struct Head {
 
 impl Head {
     /// Signs the checkpoint of a state whose entries are synced.
-    pub fn new(state: State, log_key: &SigningKey) -> Self {
+    pub fn new<K: Signer<Signature> + AsRef<VerifyingKey>>(state: State, log_key: &K) -> Self {
         let checkpoint = super::writer::checkpoint_of(&state, log_key);
         Self { state, checkpoint }
     }
@@ -157,8 +157,15 @@ impl Ledger {
         Ok(Receipt { header, index: seq, path, checkpoint: witnessed.note.clone() })
     }
 
-    pub(super) fn publish(&self, head: Head) {
-        self.head.send_replace(Arc::new(head));
+    /// Shows a head from now on. `false`: it would go back, and is not shown.
+    pub(super) fn publish(&self, head: Head) -> bool {
+        self.head.send_if_modified(|shown| {
+            let forward = shown.state.size() <= head.state.size();
+            if forward {
+                *shown = Arc::new(head);
+            }
+            forward
+        })
     }
 
     /// The receipt of an entry under a head.
@@ -197,6 +204,8 @@ async fn includes(mut heads: watch::Receiver<Arc<Head>>, seq: Seq, within: Durat
 /// they catch a database that lost its tail, not a disk that lost both.
 pub struct CheckpointFile {
     slots: [File; 2],
+    /// Bytes in each; `None` if that is not known.
+    lens: [Option<usize>; 2],
     next: usize,
 }
 
@@ -210,7 +219,7 @@ impl CheckpointFile {
     pub fn open(dir: &Path) -> io::Result<Self> {
         let open = |name| OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(name));
         let [first, second] = SLOTS;
-        Ok(Self { slots: [open(first)?, open(second)?], next: 0 })
+        Ok(Self { slots: [open(first)?, open(second)?], lens: [None; 2], next: 0 })
     }
 
     /// Writes a checkpoint into the older slot.
@@ -218,11 +227,15 @@ impl CheckpointFile {
     /// # Errors
     /// Of the file system.
     pub fn write(&mut self, checkpoint: &str) -> io::Result<()> {
-        let [first, second] = &self.slots;
-        let slot = if self.next == 0 { first } else { second };
+        let ([first, second], [first_len, second_len]) = (&self.slots, &mut self.lens);
+        let (slot, len) = if self.next == 0 { (first, first_len) } else { (second, second_len) };
         self.next ^= 1;
         slot.write_all_at(checkpoint.as_bytes(), 0)?;
-        slot.set_len(checkpoint.len() as u64)
+        if *len != Some(checkpoint.len()) {
+            slot.set_len(checkpoint.len() as u64)?;
+            *len = Some(checkpoint.len());
+        }
+        Ok(())
     }
 
     /// The largest whole checkpoint in these slots, with its signed note.
@@ -276,6 +289,16 @@ mod tests {
         };
         (0..size).for_each(|_| state.frontier.push(Digest::ZERO, |_, _, _| {}));
         Arc::new(Head { state, checkpoint: String::new() })
+    }
+
+    #[test]
+    fn a_head_never_goes_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |size| Arc::unwrap_or_clone(head(size));
+        let store = Store::open(&dir.path().join("ledger")).expect("a store");
+        let ledger = Ledger::new(store, dir.path().into(), Digest::ZERO, at(2));
+        let shown = [3, 2, 3, 4, 0].map(|size| (ledger.publish(at(size)), ledger.head().state.size()));
+        assert_eq!(shown, [(true, 3), (false, 3), (true, 3), (true, 4), (false, 4)]);
     }
 
     #[tokio::test]

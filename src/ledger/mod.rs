@@ -9,12 +9,14 @@ pub mod comparison;
 pub mod custody;
 pub mod decide;
 pub mod gates;
+mod gathering;
 mod genesis;
 pub mod inflight;
 pub mod issuers;
 pub mod keys;
 #[expect(clippy::module_inception, reason = "the ledger's read side is what the module is about")]
 pub mod ledger;
+pub mod node_key;
 pub mod nodes;
 pub mod plan;
 pub mod prepared;

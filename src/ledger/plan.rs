@@ -55,7 +55,8 @@ pub fn plan<L: Lookup>(
     deliveries: impl IntoIterator<Item = Delivered>,
 ) -> (WriteSet, Option<Stop<L::Error>>) {
     let mut pending = Pending { first: state.as_ref().map_or(0, State::size), ..Pending::new(look) };
-    let mut set = WriteSet::default();
+    let deliveries = deliveries.into_iter();
+    let mut set = WriteSet { entries: Vec::with_capacity(deliveries.size_hint().0) };
     for Delivered { offset, prepared } in deliveries {
         let mut size = state.as_ref().map_or(0, State::size);
         if offset < size {

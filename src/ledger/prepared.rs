@@ -1,12 +1,12 @@
 //! A value from the topic, read: everything about it that needs no state.
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use prost::Message as _;
 
 use crate::event::{
     Digest, Reason,
     canonical::{self, Record},
-    content::content_digest,
+    content::content_digest_in_place,
     custody as shape, digest, gate, issuer, promotion,
     proto::{Body, PersonRef, body::Event},
     review,
@@ -34,11 +34,12 @@ pub struct Prepared {
 impl Prepared {
     /// Reads a topic value.
     pub fn new(value: Vec<u8>) -> Self {
-        let record = canonical::decode(&value);
-        let (event_digest, content, whole) = match &record {
+        let mut record = canonical::decode(&value);
+        let (event_digest, content, whole) = match &mut record {
             Ok(record) => {
                 let whole = is_whole(&record.body);
-                (digest::sha256(&record.envelope.body), content_digest(&record.body), whole)
+                let content = content_digest_in_place(&mut record.body);
+                (digest::sha256(&record.envelope.body), content, whole)
             }
             Err(_) => (Digest::ZERO, Digest::ZERO, false),
         };
@@ -49,7 +50,13 @@ impl Prepared {
     /// Signs a body: the same as reading the value that this makes, without reading it.
     ///
     /// `content` is the body's content digest, `ledger_id` that of the ledger it is for.
-    pub fn sign(body: Body, content: Digest, rules: u16, ledger_id: &Digest, key: &SigningKey) -> Self {
+    pub fn sign<K: Signer<Signature> + AsRef<VerifyingKey>>(
+        body: Body,
+        content: Digest,
+        rules: u16,
+        ledger_id: &Digest,
+        key: &K,
+    ) -> Self {
         let envelope = canonical::sign_record(&body, rules, ledger_id, key);
         let value = envelope.encode_to_vec();
         let kind = body.event.as_ref().map(canonical::kind_of).ok_or(Reason::Kind);

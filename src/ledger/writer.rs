@@ -2,19 +2,20 @@
 //!
 //! Two threads. One takes deliveries, decides them and writes them to RocksDB, where the next batch already
 //! sees them; the other syncs whatever has been written by then, signs a checkpoint over exactly that, and only
-//! then lets anybody see it. One sync serves all calls that wait.
+//! then lets anybody see it. One sync serves all calls that wait. Where nobody else is on the way, the first thread
+//! syncs by itself: waking the other one takes as long as a third of a sync.
 
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use rayon::prelude::*;
 use tokio::sync::watch;
 
@@ -26,8 +27,10 @@ use crate::{
 
 use super::{
     decide::{Prepared, RULES_KNOWN},
+    gathering::Gathering,
     inflight::Inflight,
     ledger::{CheckpointFile, Head, Ledger},
+    node_key::NodeKey,
     plan::{self, Delivered, WriteSet},
     state::State,
     store,
@@ -35,16 +38,12 @@ use super::{
 
 /// Records in one batch.
 const BATCH_LEN_MAX: usize = 1024;
+/// Values to decode from which on it is done in parallel.
+const IN_PARALLEL_FROM: usize = 32;
 /// Batches that are written but not synced.
 const UNSYNCED_BATCHES_MAX: usize = 64;
 /// How long the writer waits for the log before it looks whether it should stop.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// One write, one sync and one checkpoint for one part in this many of the calls that are on their way: few of them wait
-/// for nobody, many share what each would pay alone.
-const GATHERED_SHARE: usize = 3;
-/// But no longer than this, nor for more than so many.
-const GATHERING_MAX: Duration = Duration::from_millis(8);
-const GATHERED_MAX: usize = 64;
 
 /// Why the writer has stopped. It does not go on; the node exits and recovers when it is started again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +83,8 @@ pub struct Counters {
     pub syncs: AtomicU64,
     /// Entries that they made durable.
     pub entries: AtomicU64,
+    /// Entries that the last one made durable.
+    pub last_sync: AtomicU64,
     /// Offset after the newest delivery.
     pub delivered: AtomicU64,
 }
@@ -117,27 +118,33 @@ impl Writer {
         ledger: Arc<Ledger>,
         inflight: Arc<Inflight>,
         tail: Box<dyn Tail>,
-        log_key: SigningKey,
+        log_key: NodeKey,
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (health_tx, health) = watch::channel(Health::Running);
         let brake = Brake { stop: stop.clone(), health: health_tx.clone() };
         let (batches_tx, batches) = bounded(UNSYNCED_BATCHES_MAX);
+        let syncing = Arc::new(Syncing {
+            ledger,
+            inflight,
+            log_key,
+            unsynced: AtomicUsize::new(0),
+            file: Mutex::default(),
+        });
         let deciding = {
-            let (ledger, inflight, stop, health) =
-                (ledger.clone(), inflight.clone(), stop.clone(), health_tx.clone());
+            let (syncing, stop, health) = (syncing.clone(), stop.clone(), health_tx.clone());
             std::thread::spawn(move || {
-                let end = decide_loop(&ledger, &inflight, tail, &stop, &batches_tx);
+                let end = decide_loop(&syncing, tail, &stop, &batches_tx);
                 drop(batches_tx);
                 finish(&health, end);
             })
         };
         let syncing = std::thread::spawn(move || {
-            let end = sync_loop(&ledger, &inflight, &batches, &log_key);
+            let end = sync_loop(&syncing, &batches);
             if end.is_err() {
                 finish(&health_tx, end);
             }
-            inflight.abandon();
+            syncing.inflight.abandon();
         });
         Self { stop, threads: Mutex::new(vec![deciding, syncing]), health, brake }
     }
@@ -185,20 +192,67 @@ struct Batch {
     headers: Vec<Header>,
 }
 
+/// What makes written batches durable and shows them.
+struct Syncing {
+    ledger: Arc<Ledger>,
+    inflight: Arc<Inflight>,
+    log_key: NodeKey,
+    /// Batches that were handed over and are not shown yet. Only the deciding thread adds.
+    unsynced: AtomicUsize,
+    /// Opened with the first checkpoint.
+    file: Mutex<Option<CheckpointFile>>,
+}
+
+impl Syncing {
+    /// One sync for all these batches, one checkpoint over them, and only then does anybody see them.
+    fn show(&self, together: Vec<Batch>) -> Result<(), Error> {
+        let Self { ledger, inflight, .. } = self;
+        ledger.store.sync()?;
+        let entries: usize = together.iter().map(|batch| batch.headers.len()).sum();
+        ledger.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        ledger.counters.entries.fetch_add(entries as u64, Ordering::Relaxed);
+        ledger.counters.last_sync.store(entries as u64, Ordering::Relaxed);
+        let (states, headers): (Vec<_>, Vec<_>) =
+            together.into_iter().map(|batch| (batch.state, batch.headers)).unzip();
+        let Some(state) = states.into_iter().next_back() else { return Ok(()) };
+        let head = Head::new(state, &self.log_key);
+        let failed = |error: std::io::Error| Error::Checkpoint(error.to_string());
+        let mut file = self.file.lock().expect("no code panics while holding this lock");
+        if file.is_none() {
+            *file = Some(CheckpointFile::open(&ledger.dir).map_err(failed)?);
+        }
+        if let Some(file) = file.as_mut() {
+            file.write(&head.checkpoint).map_err(failed)?;
+        }
+        if !ledger.publish(head) {
+            return Err(Error::Rules("a head would go back".into()));
+        }
+        inflight.resolve(headers.iter().flatten());
+        Ok(())
+    }
+
+    /// Whether the deciding thread may sync by itself: everything before is shown already, so that heads never go back,
+    /// and nobody's record would wait meanwhile.
+    fn alone(&self) -> bool {
+        self.unsynced.load(Ordering::Acquire) == 0 && self.inflight.on_their_way() == 0
+    }
+}
+
 fn decide_loop(
-    ledger: &Ledger,
-    inflight: &Inflight,
+    syncing: &Syncing,
     mut tail: Box<dyn Tail>,
     stop: &AtomicBool,
     batches: &Sender<Batch>,
 ) -> Result<(), Error> {
+    let Syncing { ledger, inflight, .. } = syncing;
     let mut state = ledger.store.state()?;
+    let mut gathering = Gathering::default();
     while !stop.load(Ordering::SeqCst) {
         let mut deliveries = tail.next(BATCH_LEN_MAX, IDLE_WAIT)?;
         if deliveries.is_empty() {
             continue;
         }
-        gather(&mut *tail, inflight, &mut deliveries)?;
+        gathering.gather(&mut *tail, inflight, &ledger.counters, BATCH_LEN_MAX, &mut deliveries)?;
         note_delivery(ledger, &deliveries);
         let delivered = prepare(inflight, deliveries);
         let (set, halt) = plan::plan(&mut state, &ledger.store, &ledger.pinned, RULES_KNOWN, delivered);
@@ -207,8 +261,14 @@ fn decide_loop(
             ledger.recent.add(&set);
             let headers = set.entries.iter().map(|(decided, _)| decided.header.clone()).collect();
             ledger.recent_entries.add(set);
-            if batches.send(Batch { state: state.clone(), headers }).is_err() {
-                return Ok(());
+            let batch = Batch { state: state.clone(), headers };
+            if syncing.alone() {
+                syncing.show(vec![batch])?;
+            } else {
+                syncing.unsynced.fetch_add(1, Ordering::Release);
+                if batches.send(batch).is_err() {
+                    return Ok(());
+                }
             }
         }
         if let Some(halt) = halt {
@@ -216,27 +276,6 @@ fn decide_loop(
         }
     }
     Ok(())
-}
-
-/// Waits a moment for records of calls that have begun already.
-fn gather(
-    tail: &mut dyn Tail,
-    inflight: &Inflight,
-    deliveries: &mut Vec<Delivery>,
-) -> Result<(), log::Error> {
-    let until = Instant::now() + GATHERING_MAX;
-    loop {
-        let calls = inflight.on_their_way() + deliveries.len();
-        if deliveries.len() >= (calls / GATHERED_SHARE).min(GATHERED_MAX) {
-            return Ok(());
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        let more = tail.next(BATCH_LEN_MAX - deliveries.len(), left)?;
-        if more.is_empty() {
-            return Ok(());
-        }
-        deliveries.extend(more);
-    }
 }
 
 fn note_delivery(ledger: &Ledger, deliveries: &[Delivery]) {
@@ -247,45 +286,40 @@ fn note_delivery(ledger: &Ledger, deliveries: &[Delivery]) {
 
 /// Reads values: those that this process made are decoded already, the others are decoded in parallel.
 fn prepare(inflight: &Inflight, deliveries: Vec<Delivery>) -> Vec<Delivered> {
-    let one = |delivery: Delivery| {
+    let known = deliveries.into_iter().map(|delivery| {
         let digest = crate::event::digest::record_digest(&delivery.value);
         let own = inflight.take_prepared(&digest, delivery.appended_at);
-        Delivered { offset: delivery.offset, prepared: own.unwrap_or_else(|| Prepared::new(delivery.value)) }
+        (delivery.offset, own.ok_or(delivery.value))
+    });
+    let known: Vec<_> = known.collect();
+    let read = |(offset, known): (Seq, Result<Prepared, Vec<u8>>)| Delivered {
+        offset,
+        prepared: known.unwrap_or_else(Prepared::new),
     };
-    if deliveries.len() < 32 {
-        deliveries.into_iter().map(one).collect()
+    // Waking other threads is worth it for a batch of what others made.
+    if known.iter().filter(|(_, known)| known.is_err()).count() < IN_PARALLEL_FROM {
+        known.into_iter().map(read).collect()
     } else {
-        deliveries.into_par_iter().map(one).collect()
+        known.into_par_iter().map(read).collect()
     }
 }
 
-fn sync_loop(
-    ledger: &Ledger,
-    inflight: &Inflight,
-    batches: &Receiver<Batch>,
-    log_key: &SigningKey,
-) -> Result<(), Error> {
-    let mut file = CheckpointFile::open(&ledger.dir).map_err(|error| Error::Checkpoint(error.to_string()))?;
+fn sync_loop(syncing: &Syncing, batches: &Receiver<Batch>) -> Result<(), Error> {
     while let Ok(first) = batches.recv() {
         let mut together = vec![first];
         together.extend(batches.try_iter());
-        ledger.store.sync()?;
-        let entries: usize = together.iter().map(|batch| batch.headers.len()).sum();
-        ledger.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        ledger.counters.entries.fetch_add(entries as u64, Ordering::Relaxed);
-        let (states, headers): (Vec<_>, Vec<_>) =
-            together.into_iter().map(|batch| (batch.state, batch.headers)).unzip();
-        let Some(state) = states.into_iter().next_back() else { continue };
-        let head = Head::new(state, log_key);
-        file.write(&head.checkpoint).map_err(|error| Error::Checkpoint(error.to_string()))?;
-        ledger.publish(head);
-        inflight.resolve(headers.iter().flatten());
+        let batches = together.len();
+        syncing.show(together)?;
+        syncing.unsynced.fetch_sub(batches, Ordering::Release);
     }
     Ok(())
 }
 
 /// Signs the checkpoint of a state.
-pub(super) fn checkpoint_of(state: &State, log_key: &SigningKey) -> String {
+pub(super) fn checkpoint_of<K: Signer<Signature> + AsRef<VerifyingKey>>(
+    state: &State,
+    log_key: &K,
+) -> String {
     let checkpoint =
         Checkpoint { origin: state.origin.clone(), size: state.size(), root: state.frontier.root() };
     checkpoint::sign(&checkpoint, log_key)

@@ -3,7 +3,7 @@
 //! The note format is the crate `signed_note`'s; the key is our own Ed25519 key, checked with verify_strict.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use signed_note::{Note, VerificationError, Verifiers};
 
 use crate::event::Digest;
@@ -93,15 +93,19 @@ impl LogKey {
 }
 
 /// Signs a checkpoint: the whole note, as it is served.
-pub fn sign(checkpoint: &Checkpoint, key: &SigningKey) -> String {
+pub fn sign<K: Signer<Signature> + AsRef<VerifyingKey>>(checkpoint: &Checkpoint, key: &K) -> String {
     let root = BASE64_STANDARD.encode(checkpoint.root.0);
     let text = format!("{}\n{}\n{root}\n", checkpoint.origin, checkpoint.size);
     signed_note(&text, &checkpoint.origin, key)
 }
 
 /// A signed note over a text that ends with a line feed, under a ledger's name.
-pub(super) fn signed_note(text: &str, origin: &str, key: &SigningKey) -> String {
-    let id = LogKey { origin: origin.to_owned(), key: key.verifying_key() }.id();
+pub(super) fn signed_note<K: Signer<Signature> + AsRef<VerifyingKey>>(
+    text: &str,
+    origin: &str,
+    key: &K,
+) -> String {
+    let id = LogKey { origin: origin.to_owned(), key: *key.as_ref() }.id();
     let signature = [&id.to_be_bytes()[..], &key.sign(text.as_bytes()).to_bytes()].concat();
     format!("{text}\n\u{2014} {origin} {}\n", BASE64_STANDARD.encode(signature))
 }
