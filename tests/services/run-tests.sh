@@ -167,12 +167,20 @@ auditor() {
   part auditor "$("$AUDITOR_PYTHON" --version)"
 }
 
-# The build without a node, as VERIFY_ONLY: a copy, since the node's own build takes its place.
+# Compiles while the services start: the build without a node, of which a copy is kept, since the node's own takes its
+# place, and then all tests. What does not compile says so again where it counts.
+compile() {
+  cargo build --locked --no-default-features && cp "$CARGO_TARGET_DIR/debug/promotion-ledger" "$work/verify-only"
+  cargo test --locked --no-run "$@"
+}
+
+# The build without a node, as VERIFY_ONLY.
 verify_only() {
-  if cargo build --locked --no-default-features && cp "$CARGO_TARGET_DIR/debug/promotion-ledger" "$work/verify-only"; then
+  if [ -x "$work/verify-only" ]; then
     export VERIFY_ONLY=$work/verify-only
     part verify-only ok
   else
+    cat "$work/compile.log" >&2
     part verify-only "FAILED (it does not build)"
   fi
 }
@@ -203,12 +211,12 @@ vectors() {
   fi
 }
 
-# The Python client: its wheel, its types, and its tests on a real node and a real MLflow.
+# The Python client: its wheel, its types, and its tests on a real node and a real MLflow. It runs beside the Rust tests.
 python_client() {
   environment client "the Python client" "${client_packages[@]}" || return 0
   mkdir "$work/client"
   cp -r python proto "$work/client/"
-  if (
+  (
     set -e
     root=$PWD
     cd "$work/client/python"
@@ -219,13 +227,22 @@ python_client() {
     cd "$work/wheel"
     LEDGER_UNDER_TEST=$CARGO_TARGET_DIR/debug/promotion-ledger CREDIT_EXAMPLE=$root/examples/credit PYTHONPATH=$work/site \
       "$bin/python" -m pytest -q -p no:cacheprovider "$work/client/python/tests"
-  ) >&2; then
+  ) >"$work/client.log" 2>&1 &
+  client=$!
+}
+
+python_client_said() {
+  [ -n "${client-}" ] || return 0
+  if wait "$client"; then
     part client ok
   else
     part client FAILED
   fi
+  cat "$work/client.log" >&2
 }
 
+compile "$@" >"$work/compile.log" 2>&1 &
+compiling=$!
 kafka
 s3
 consumer
@@ -234,10 +251,13 @@ auditor
 kubernetes
 mlflow
 keycloak
+echo "compiling the tests" >&2
+wait "$compiling" || true
 verify_only
+python_client
 rust "$@"
 vectors
-python_client
+python_client_said
 
 echo
 echo "run-tests.sh:"
