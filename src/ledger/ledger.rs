@@ -9,18 +9,18 @@ use std::{
     time::Duration,
 };
 
-use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use tokio::sync::watch;
 
 use crate::{
     event::{Digest, Header, Seq},
     proof::{
-        checkpoint::{self, LogKey},
+        checkpoint::{self, Checkpoint, LogKey},
         receipt::Receipt,
     },
 };
 
 use super::{
+    node_key::NodeKey,
     nodes::RecentNodes,
     recent::RecentEntries,
     state::State,
@@ -39,8 +39,9 @@ pub struct Head {
 
 impl Head {
     /// Signs the checkpoint of a state whose entries are synced.
-    pub fn new<K: Signer<Signature> + AsRef<VerifyingKey>>(state: State, log_key: &K) -> Self {
-        let checkpoint = super::writer::checkpoint_of(&state, log_key);
+    pub fn new(state: State, log_key: &NodeKey) -> Self {
+        let (size, root) = (state.size(), state.frontier.root());
+        let checkpoint = checkpoint::sign(&Checkpoint { origin: state.origin.clone(), size, root }, log_key);
         Self { state, checkpoint }
     }
 }

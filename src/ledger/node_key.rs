@@ -1,6 +1,7 @@
 //! A key that a running node signs with all day: records, checkpoints.
 //!
-//! aws-lc makes the same bytes as ed25519-dalek (RFC 8032 leaves no choice) in half to two thirds of the time. Whatever
+//! aws-lc makes the same bytes as ed25519-dalek (RFC 8032 leaves no choice) in two thirds to three quarters of the
+//! time (`--bench limits`). Whatever
 //! verifies stays with ed25519-dalek, whose `verify_strict` the formats name.
 
 use aws_lc_rs::signature::Ed25519KeyPair;

@@ -1,6 +1,5 @@
 //! A value from the topic, read: everything about it that needs no state.
 
-use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use prost::Message as _;
 
 use crate::event::{
@@ -11,6 +10,8 @@ use crate::event::{
     proto::{Body, PersonRef, body::Event},
     review,
 };
+
+use super::node_key::NodeKey;
 
 /// A value from the topic, with everything that needs no state worked out (and, by the caller, in parallel).
 #[derive(Debug, Clone)]
@@ -50,13 +51,7 @@ impl Prepared {
     /// Signs a body: the same as reading the value that this makes, without reading it.
     ///
     /// `content` is the body's content digest, `ledger_id` that of the ledger it is for.
-    pub fn sign<K: Signer<Signature> + AsRef<VerifyingKey>>(
-        body: Body,
-        content: Digest,
-        rules: u16,
-        ledger_id: &Digest,
-        key: &K,
-    ) -> Self {
+    pub fn sign(body: Body, content: Digest, rules: u16, ledger_id: &Digest, key: &NodeKey) -> Self {
         let envelope = canonical::sign_record(&body, rules, ledger_id, key);
         let value = envelope.encode_to_vec();
         let kind = body.event.as_ref().map(canonical::kind_of).ok_or(Reason::Kind);

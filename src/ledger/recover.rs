@@ -14,6 +14,7 @@ use crate::{
 use super::{
     decide::RULES_KNOWN,
     ledger::{CheckpointFile, Head, Ledger},
+    node_key::NodeKey,
     nodes::{LedgerNodes, RecentNodes},
     store::{self, Store},
     writer::{self, Health},
@@ -141,7 +142,7 @@ pub fn open(dir: &Path, pinned: Digest, log_key: &SigningKey, read_only: bool) -
             return Err(Error::Root { size: published.size, found, published: published.root });
         }
     }
-    let head = Head::new(state, log_key);
+    let head = Head::new(state, &NodeKey::new(log_key));
     Ok(Ledger::new(store, dir.to_path_buf(), pinned, head))
 }
 

@@ -3,7 +3,7 @@
 //! Two threads. One takes deliveries, decides them and writes them to RocksDB, where the next batch already
 //! sees them; the other syncs whatever has been written by then, signs a checkpoint over exactly that, and only
 //! then lets anybody see it. One sync serves all calls that wait. Where nobody else is on the way, the first thread
-//! syncs by itself: waking the other one takes as long as a third of a sync.
+//! syncs by itself, and nobody waits for the other one to wake.
 
 use std::{
     sync::{
@@ -15,14 +15,12 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use rayon::prelude::*;
 use tokio::sync::watch;
 
 use crate::{
     event::{Digest, Header, Micros, Seq},
     log::{self, Delivery, Tail},
-    proof::checkpoint::{self, Checkpoint},
 };
 
 use super::{
@@ -313,16 +311,6 @@ fn sync_loop(syncing: &Syncing, batches: &Receiver<Batch>) -> Result<(), Error> 
         syncing.unsynced.fetch_sub(batches, Ordering::Release);
     }
     Ok(())
-}
-
-/// Signs the checkpoint of a state.
-pub(super) fn checkpoint_of<K: Signer<Signature> + AsRef<VerifyingKey>>(
-    state: &State,
-    log_key: &K,
-) -> String {
-    let checkpoint =
-        Checkpoint { origin: state.origin.clone(), size: state.size(), root: state.frontier.root() };
-    checkpoint::sign(&checkpoint, log_key)
 }
 
 /// Applies deliveries without a log: how `init`, `rebuild` and tests write. Everything is synced when this returns.
