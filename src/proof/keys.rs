@@ -64,6 +64,11 @@ impl Keys {
         self.front_doors.values().cloned().collect()
     }
 
+    /// Every key that signs entries, or did.
+    pub(super) fn decoded(&self) -> &BTreeMap<KeyId, VerifyingKey> {
+        &self.decoded
+    }
+
     /// The key that signed an entry which is not malformed; it must have been good then, and have the role that the
     /// entry's outcome says it had.
     pub(super) fn signer(&mut self, id: KeyId, header: &Header) -> Result<VerifyingKey, What> {

@@ -1,18 +1,21 @@
 //! What verification does off the serial path: everything that one entry gives by itself, and its signature, on any
 //! thread.
 
-use std::sync::{Mutex, mpsc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+};
 
 use ed25519_dalek::VerifyingKey;
 
-use super::{
-    tree,
-    verify::{Fault, StoredEntry, What},
-};
+use super::{tree, verify::StoredEntry};
 use crate::event::{Digest, KeyId, Micros, Seq, canonical, digest, header::HEADER_LEN};
 
-/// What an entry's bytes give, without its predecessor. Each byte is read once: the digests of a record are made one
-/// after the other, while it is in the processor's cache.
+/// What an entry's bytes give, without its predecessor. Each byte is read from memory once: the digests of a record are made,
+/// and its signature is checked, one after the other, while it is in the processor's cache.
 pub(super) struct Recomputed<'a> {
     /// Of the whole record.
     pub(super) record_digest: Digest,
@@ -27,6 +30,8 @@ pub(super) struct Signed<'a> {
     pub(super) envelope: Envelope<'a>,
     pub(super) event_digest: Digest,
     pub(super) recorded_at: Option<Micros>,
+    /// Whether its signature holds under the key that it names; `None` if that was not looked at.
+    pub(super) holds: Option<bool>,
 }
 
 /// What the next header and the tree hold of a header.
@@ -43,30 +48,30 @@ impl Chained {
     }
 }
 
-pub(super) fn recomputed(entry: &StoredEntry) -> Recomputed<'_> {
+/// Recomputes one entry. `known`: under which keys its signature is checked while its bytes are at hand.
+pub(super) fn recomputed<'a>(entry: &'a StoredEntry, known: Option<&Known>) -> Recomputed<'a> {
+    let record_digest = digest::record_digest(&entry.record);
     let signed = envelope(&entry.record).map(|envelope| Signed {
         event_digest: digest::sha256(envelope.body),
         recorded_at: recorded_at(envelope.body),
+        holds: known.and_then(|known| known.holds(&envelope)),
         envelope,
     });
-    let chained = Chained::of(&entry.header);
-    Recomputed { record_digest: digest::record_digest(&entry.record), signed, chained }
+    Recomputed { record_digest, signed, chained: Chained::of(&entry.header) }
 }
 
-/// A record whose signature is checked off the serial path.
-pub(super) struct Job<'a> {
-    pub(super) seq: Seq,
-    pub(super) envelope: Envelope<'a>,
-    pub(super) key: VerifyingKey,
-    pub(super) key_id: KeyId,
+/// The keys that are known before any of some entries is chained. Which of them could sign at an entry's position, and
+/// what, is decided there.
+pub(super) struct Known {
     pub(super) ledger_id: Digest,
+    pub(super) keys: BTreeMap<KeyId, VerifyingKey>,
 }
 
-impl Job<'_> {
-    pub(super) fn run(&self) -> Option<Fault> {
-        let Envelope { body, signature, .. } = self.envelope;
-        let holds = canonical::signature_holds(body, signature, &self.ledger_id, &self.key);
-        (!holds).then_some(Fault { seq: self.seq, what: What::Signature(self.key_id) })
+impl Known {
+    /// `None` where the key is not known, or has yet to be.
+    fn holds(&self, envelope: &Envelope<'_>) -> Option<bool> {
+        let key = self.keys.get(&Digest::from_slice(envelope.key_id)?)?;
+        Some(envelope.holds(&self.ledger_id, key))
     }
 }
 
@@ -92,6 +97,12 @@ pub(super) struct Envelope<'a> {
     pub(super) body: &'a [u8],
 }
 
+impl Envelope<'_> {
+    pub(super) fn holds(&self, ledger_id: &Digest, key: &VerifyingKey) -> bool {
+        canonical::signature_holds(self.body, self.signature, ledger_id, key)
+    }
+}
+
 pub(super) fn envelope(record: &[u8]) -> Option<Envelope<'_>> {
     use prost::encoding::{WireType, decode_key, decode_varint};
     let mut rest = record;
@@ -114,50 +125,89 @@ pub(super) fn envelope(record: &[u8]) -> Option<Envelope<'_>> {
 }
 
 /// Of fewer entries no thread makes anything faster.
-pub(super) const FEW: usize = 64;
+const FEW: usize = 64;
+/// Entries that a thread takes at once: little enough that they stay in its cache from the first digest to the last.
+const BLOCK: usize = 16;
 
-/// Maps in order on `threads` threads.
-pub(super) fn parallel<'a, T: Sync, R: Send>(
+/// Maps `items` on `threads` threads, of which this one is one, and gives each result to `then`, on this thread, in order and
+/// as soon as it is its turn.
+///
+/// # Errors
+/// The first that `then` gives; nothing is mapped after it but what was begun.
+pub(super) fn in_order<'a, T: Sync, R: Send, E>(
     items: &'a [T],
     threads: usize,
     map: impl Fn(&'a T) -> R + Sync,
-) -> Vec<R> {
-    let share = items.len().div_ceil(threads.max(1)).max(1);
-    if items.len() <= share || items.len() < FEW {
-        return items.iter().map(map).collect();
-    }
+    mut then: impl FnMut(&'a T, R) -> Result<(), E>,
+) -> Result<(), E> {
+    let others = if items.len() < FEW { 0 } else { threads.saturating_sub(1) };
+    let blocks: Vec<_> = items.chunks(BLOCK).collect();
+    let next = AtomicUsize::new(0);
+    let mapped = || {
+        let n = next.fetch_add(1, Ordering::Relaxed);
+        let block = blocks.get(n)?;
+        Some((n, block.iter().map(&map).collect::<Vec<_>>()))
+    };
+    // Room for all of them: who has made one never waits.
+    let (sender, receiver) = mpsc::sync_channel(blocks.len());
     std::thread::scope(|scope| {
-        let map = &map;
-        let parts: Vec<_> = items
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(map).collect::<Vec<_>>()))
-            .collect();
-        parts.into_iter().flat_map(|part| part.join().expect("hashing does not panic")).collect()
+        // Dropped once each of the others has its own: this thread is told when they are gone.
+        let sender = sender;
+        for _ in 0..others {
+            let sender = sender.clone();
+            let mapped = &mapped;
+            scope.spawn(move || {
+                while let Some(one) = mapped() {
+                    sender.send(one).expect("its receiver outlives this scope");
+                }
+            });
+        }
+        drop(sender);
+        let mut early = BTreeMap::new();
+        for (n, block) in blocks.iter().enumerate() {
+            let results = loop {
+                early.extend(receiver.try_iter());
+                if let Some(results) = early.remove(&n) {
+                    break results;
+                }
+                // One that nobody has begun; or else this one is being made.
+                let one = mapped().unwrap_or_else(|| receiver.recv().expect("mapping does not panic"));
+                early.extend([one]);
+            };
+            for (item, result) in block.iter().zip(results) {
+                then(item, result).inspect_err(|_| next.store(blocks.len(), Ordering::Relaxed))?;
+            }
+        }
+        Ok(())
     })
 }
 
-/// Checks signatures on `threads` threads, this one among them once `make` has made all jobs; the others begin with the first.
-/// Gives back what `make` does, and every fault that was found, in no order. `most`: as many jobs as there may be.
-pub(super) fn checked<'a, R>(
-    threads: usize,
-    most: usize,
-    make: impl FnOnce(&mut dyn FnMut(Job<'a>)) -> R,
-) -> (R, Vec<Fault>) {
-    // Room for all of them: making one never waits.
-    let (sender, receiver) = mpsc::sync_channel::<Job<'a>>(most.max(1));
-    let receiver = Mutex::new(receiver);
-    let check = || {
-        let next = || receiver.lock().expect("no code panics while holding this lock").recv().ok();
-        std::iter::from_fn(next).filter_map(|job| job.run()).collect::<Vec<_>>()
-    };
-    std::thread::scope(|scope| {
-        // Dropped at the end of this block, whatever ends it: the others then stop.
-        let sender = sender;
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(check)).collect();
-        let made = make(&mut |job| sender.send(job).expect("its receiver lives longer"));
-        drop(sender);
-        let own = check();
-        let found = others.into_iter().flat_map(|other| other.join().expect("checking does not panic"));
-        (made, own.into_iter().chain(found).collect())
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One thread or several, few items or many: each result is given once, in order, and nothing after an error.
+    #[test]
+    fn results_come_in_order_and_end_with_the_first_error() {
+        for (len, threads) in [(0, 3), (1, 3), (FEW - 1, 2), (FEW, 2), (1000, 1), (1000, 2), (1000, 5)] {
+            let items: Vec<usize> = (0..len).collect();
+            // Blocks end in another order than they begin.
+            let slowly = |item: &usize| {
+                if item % 64 < BLOCK {
+                    std::thread::yield_now();
+                }
+                item * 3
+            };
+            for stop_at in [len, len / 2, 0] {
+                let mut given = Vec::new();
+                let end = in_order(&items, threads, slowly, |item, result| {
+                    assert_eq!(result, item * 3);
+                    given.push(*item);
+                    if *item == stop_at { Err(*item) } else { Ok(()) }
+                });
+                assert_eq!(end, if stop_at < len { Err(stop_at) } else { Ok(()) });
+                assert_eq!(given, items[..len.min(stop_at + 1)], "{len} items on {threads} threads");
+            }
+        }
+    }
 }

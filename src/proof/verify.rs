@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     checkpoint::{Checkpoint, LogKey},
     keys::{KeyUse, Keys},
-    signed::{self, Chained, FEW, Job, Recomputed, Signed, checked, envelope, parallel},
+    signed::{self, Chained, Known, Recomputed, Signed, envelope},
     tree::Frontier,
 };
 use crate::event::{
@@ -212,45 +212,31 @@ impl Verifier {
     /// # Errors
     /// The first [`Fault`]; the verifier must not be used after it.
     pub fn push(&mut self, entries: &[StoredEntry], threads: usize) -> Result<Vec<Header>, Fault> {
-        let base = self.size();
-        let recomputed = parallel(entries, threads, signed::recomputed);
         let mut headers = Vec::with_capacity(entries.len());
-        let mut jobs = 0;
-        // Threads for a few entries, or for no signatures, cost more than they give.
-        let few = self.depth < Depth::Signatures || entries.len() < FEW;
-        let threads = if few { 1 } else { threads };
-        let (first_fault, bad) = checked(threads, entries.len(), |check| {
-            let mut check = |job| {
-                jobs += 1;
-                check(job);
-            };
-            for (i, (entry, recomputed)) in entries.iter().zip(&recomputed).enumerate() {
-                let seq = base + i as u64;
-                match self.chain(seq, entry, recomputed, &mut check) {
-                    Ok(header) => headers.push(header),
-                    Err(what) => return Some(Fault { seq, what }),
-                }
-            }
-            None
-        });
-        // A bad signature before the fault comes first.
-        match bad.into_iter().min_by_key(|fault| fault.seq).or(first_fault) {
-            Some(fault) => Err(fault),
-            None => {
-                self.summary.signatures += jobs;
-                Ok(headers)
-            }
+        let mut rest = entries;
+        while !rest.is_empty() {
+            // Genesis alone: it names the keys that the others are signed by.
+            let (now, later) = rest.split_at(if self.ledger_id.is_none() { 1 } else { rest.len() });
+            let known = self.known();
+            let recompute = |entry| signed::recomputed(entry, known.as_ref());
+            signed::in_order(now, threads, recompute, |entry, recomputed| {
+                let seq = self.size();
+                headers.push(self.chain(seq, entry, &recomputed).map_err(|what| Fault { seq, what })?);
+                Ok(())
+            })?;
+            rest = later;
         }
+        Ok(headers)
+    }
+
+    /// The keys that signatures are checked under before it is their entry's turn; `None` at a depth that checks none.
+    fn known(&self) -> Option<Known> {
+        let ledger_id = self.ledger_id.filter(|_| self.depth >= Depth::Signatures)?;
+        Some(Known { ledger_id, keys: self.keys.decoded().clone() })
     }
 
     /// The serial part: one header against its predecessor and its record, and the key that its record needs.
-    fn chain<'a>(
-        &mut self,
-        seq: Seq,
-        entry: &StoredEntry,
-        recomputed: &Recomputed<'a>,
-        check: &mut dyn FnMut(Job<'a>),
-    ) -> Result<Header, What> {
+    fn chain(&mut self, seq: Seq, entry: &StoredEntry, recomputed: &Recomputed<'_>) -> Result<Header, What> {
         let header = self.next_header(seq, &entry.header)?;
         let chained = recomputed.chained.as_ref().expect("decode checked the length");
         if header.record_digest != recomputed.record_digest {
@@ -269,9 +255,7 @@ impl Verifier {
             }
         } else {
             let signed = recomputed.signed.as_ref().ok_or(What::Record(Reason::Framing))?;
-            if let Some(job) = self.signed(&header, entry, signed)? {
-                check(job);
-            }
+            self.signed(&header, entry, signed)?;
         }
         if seq == 0 && (malformed || self.ledger_id.is_none()) {
             return Err(What::Genesis {
@@ -319,14 +303,9 @@ impl Verifier {
         }
     }
 
-    /// The signature that is left to be checked, at a depth that checks any.
-    fn signed<'a>(
-        &mut self,
-        header: &Header,
-        entry: &StoredEntry,
-        signed: &Signed<'a>,
-    ) -> Result<Option<Job<'a>>, What> {
-        let Signed { envelope, event_digest, recorded_at } = signed;
+    /// What a record that can be read must have: a signature, at a depth that checks any, by a key that was good then.
+    fn signed(&mut self, header: &Header, entry: &StoredEntry, signed: &Signed<'_>) -> Result<(), What> {
+        let Signed { envelope, event_digest, recorded_at, holds } = signed;
         let ledger_id = self.ledger_id.unwrap_or(Digest::ZERO);
         if header.seq == 0 {
             self.genesis(envelope.body)?;
@@ -341,7 +320,14 @@ impl Verifier {
         if Some(header.recorded_at) != *recorded_at {
             return Err(field("recorded_at", &header.recorded_at, &recorded_at.unwrap_or_default()));
         }
-        Ok(signatures.then_some(Job { seq: header.seq, envelope: *envelope, key, key_id, ledger_id }))
+        if signatures {
+            // Not looked at: of genesis, and of a key that an entry just before this one added.
+            if !holds.unwrap_or_else(|| envelope.holds(&ledger_id, &key)) {
+                return Err(What::Signature(key_id));
+            }
+            self.summary.signatures += 1;
+        }
+        Ok(())
     }
 
     fn genesis(&mut self, body: &[u8]) -> Result<(), What> {

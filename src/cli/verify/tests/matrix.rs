@@ -261,6 +261,31 @@ fn unsigned_admin_act() {
     assert_eq!((fault.seq, fault.what), (5, What::Quorum { found: 0, needed: 1 }));
 }
 
+/// A signature is checked before its entry's turn where its key was known before the batch, and at its turn where an entry of
+/// the same batch added the key: with few entries on one thread, with many on several.
+#[test]
+fn a_forged_signature_is_found_whenever_it_is_checked() {
+    let dir = ledger();
+    let entries: Vec<_> = entries(dir.path())
+        .into_iter()
+        .map(|(header, record)| StoredEntry { header: header.encode().to_vec(), record })
+        .collect();
+    for (seq, signer) in [(6, SECOND), (7, FRONT_DOOR), (150, SECOND), (151, FRONT_DOOR)] {
+        let mut entries = entries[..=seq].to_vec();
+        let mut record = canonical::decode(&entries[seq].record).unwrap().envelope;
+        record.signature[17] ^= 1;
+        entries[seq].record = record.encode_to_vec();
+        let mut header = Header::decode(&entries[seq].header).unwrap();
+        header.record_digest = digest::record_digest(&entries[seq].record);
+        entries[seq].header = header.encode().to_vec();
+        let mut hashes = Verifier::new(verify::Depth::Hashes, None);
+        assert_eq!(hashes.push(&entries, 2).map(|headers| headers.len()), Ok(seq + 1), "hashes alone hold");
+        let fault = Verifier::new(verify::Depth::Signatures, None).push(&entries, 2).unwrap_err();
+        let key_id = digest::key_id(&key(signer).verifying_key());
+        assert_eq!((fault.seq, fault.what), (seq as u64, What::Signature(key_id)));
+    }
+}
+
 /// A second run reads only what is new, and says the same as a run from genesis; another ledger does not continue it.
 #[test]
 fn a_run_goes_on_where_the_last_one_ended() {
