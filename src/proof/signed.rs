@@ -12,7 +12,7 @@ use std::{
 use ed25519_dalek::VerifyingKey;
 
 use super::{tree, verify::StoredEntry};
-use crate::event::{Digest, KeyId, Micros, Seq, canonical, digest, header::HEADER_LEN};
+use crate::event::{Digest, KeyId, Micros, canonical, digest, header::HEADER_LEN};
 
 /// What an entry's bytes give, without its predecessor. Each byte is read from memory once: the digests of a record are made,
 /// and its signature is checked, one after the other, while it is in the processor's cache.
