@@ -11,6 +11,7 @@ mod client;
 mod config;
 pub mod kept;
 mod peers;
+mod split_view;
 pub mod stamps;
 mod worker;
 

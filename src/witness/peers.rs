@@ -10,6 +10,8 @@ use crate::{
     proof::checkpoint::{self, LogKey},
 };
 
+use super::split_view;
+
 /// Between two looks at a peer.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Longest checkpoint that is read, bytes.
@@ -73,11 +75,8 @@ impl Peers {
                     "at {} entries the node {url} signed the root {}, but here it is {root}: there are two histories of this ledger; keep both and compare them",
                     theirs.size, theirs.root
                 );
-                self.ledger.contradicted(&why);
-                let file = self.dir.join(format!("split-view-{}.txt", theirs.size));
-                if let Err(error) = std::fs::write(&file, format!("{note}\n{}\n{why}\n", head.checkpoint)) {
-                    tracing::error!(%error, file = %file.display(), "the evidence of a split view was not kept");
-                }
+                let evidence = format!("{note}\n{}\n{why}\n", head.checkpoint);
+                split_view::found(&self.ledger, &self.dir, theirs.size, &evidence, &why);
             }
             Err(error) => tracing::error!(%error, "a peer's checkpoint cannot be compared"),
         }

@@ -27,6 +27,7 @@ use super::{
     config::Config,
     kept::{COSIGNED, NEWEST},
     peers::Peers,
+    split_view,
     stamps::Stamps,
 };
 
@@ -245,12 +246,10 @@ impl Rounds {
     /// A split view stops admission, and is kept as this node signed it; the other half is with the witness.
     fn keep_evidence(&self, refusal: &Refusal, client: &Client, note: &str) {
         let Refusal::SplitView { witnessed } = refusal else { return };
-        self.parts.ledger.contradicted(&format!("the witness {}: {refusal}", client.key.name));
-        let file = self.file.with_file_name(format!("split-view-{witnessed}.txt"));
-        let text = format!("{note}\nrefused by {}: {refusal}\n", client.key.vkey());
-        if let Err(error) = replace(&file, &text) {
-            tracing::error!(%error, file = %file.display(), "the evidence of a split view was not kept");
-        }
+        let dir = self.file.parent().unwrap_or(Path::new("."));
+        let evidence = format!("{note}\nrefused by {}: {refusal}\n", client.key.vkey());
+        let why = format!("the witness {}: {refusal}", client.key.name);
+        split_view::found(&self.parts.ledger, dir, *witnessed, &evidence, &why);
     }
 }
 
