@@ -12,6 +12,7 @@ libs=$cache/kafka-$version
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 start_seconds=${KAFKA_START_SECONDS:-90}
 stop_seconds=${KAFKA_STOP_SECONDS:-30}
+session_ms=${KAFKA_SESSION_MS:-3000}
 port_tries=5
 
 usage() {
@@ -127,8 +128,9 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=$replicas
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-# A killed broker may register again only when its old session has ended: 9 s by default.
-broker.session.timeout.ms=3000
+# A killed broker may register again only when its old session has ended: 9 s by default. One that stands still for longer is
+# fenced, and its partitions are nowhere for some seconds.
+broker.session.timeout.ms=$session_ms
 broker.heartbeat.interval.ms=500
 # A replica that hangs leaves the ones that must have each record after this time: 30 s by default.
 replica.lag.time.max.ms=5000
@@ -194,8 +196,9 @@ launch() {
   port=$(broker_port)
   touch "$dir/broker.log"
   log_from=$(($(wc -c <"$dir/broker.log") + 1))
-  # shellcheck disable=SC2086 # KAFKA_HEAP_OPTS is a list of options
-  launch_process "$dir/broker.pid" "$dir/broker.log" "$java" ${KAFKA_HEAP_OPTS:--Xmx512m} -XX:+ExitOnOutOfMemoryError \
+  # shellcheck disable=SC2086 # lists of options, by the names that Kafka's own scripts give them
+  launch_process "$dir/broker.pid" "$dir/broker.log" "$java" ${KAFKA_HEAP_OPTS:--Xmx512m} \
+    ${KAFKA_JVM_PERFORMANCE_OPTS-} -XX:+ExitOnOutOfMemoryError \
     -cp "$libs/*" -Dlog4j2.configurationFile="$here/kafka/log4j2.xml" kafka.Kafka "$dir/server.properties"
   deadline=$((SECONDS + start_seconds))
   while [ "$SECONDS" -lt "$deadline" ]; do
