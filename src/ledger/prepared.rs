@@ -35,6 +35,12 @@ pub struct Prepared {
 impl Prepared {
     /// Reads a topic value.
     pub fn new(value: Vec<u8>) -> Self {
+        let record_digest = digest::record_digest(&value);
+        Self::of(value, record_digest)
+    }
+
+    /// The same, of a value whose digest is known.
+    pub(super) fn of(value: Vec<u8>, record_digest: Digest) -> Self {
         let mut record = canonical::decode(&value);
         let (event_digest, content, whole) = match &mut record {
             Ok(record) => {
@@ -44,7 +50,6 @@ impl Prepared {
             }
             Err(_) => (Digest::ZERO, Digest::ZERO, false),
         };
-        let record_digest = digest::record_digest(&value);
         Self { value, record_digest, record, event_digest, content, whole, own: false }
     }
 

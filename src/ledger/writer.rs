@@ -287,12 +287,12 @@ fn prepare(inflight: &Inflight, deliveries: Vec<Delivery>) -> Vec<Delivered> {
     let known = deliveries.into_iter().map(|delivery| {
         let digest = crate::event::digest::record_digest(&delivery.value);
         let own = inflight.take_prepared(&digest, delivery.appended_at);
-        (delivery.offset, own.ok_or(delivery.value))
+        (delivery.offset, own.ok_or((delivery.value, digest)))
     });
     let known: Vec<_> = known.collect();
-    let read = |(offset, known): (Seq, Result<Prepared, Vec<u8>>)| Delivered {
+    let read = |(offset, known): (Seq, Result<Prepared, (Vec<u8>, Digest)>)| Delivered {
         offset,
-        prepared: known.unwrap_or_else(Prepared::new),
+        prepared: known.unwrap_or_else(|(value, digest)| Prepared::of(value, digest)),
     };
     // Waking other threads is worth it for a batch of what others made.
     if known.iter().filter(|(_, known)| known.is_err()).count() < IN_PARALLEL_FROM {
