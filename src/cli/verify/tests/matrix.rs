@@ -20,6 +20,20 @@ fn entries(dir: &Path) -> Entries {
     headers.iter().map(|header| Header::decode(header).unwrap()).zip(records).collect()
 }
 
+fn stored(dir: &Path) -> Vec<StoredEntry> {
+    let stored = |(header, record): (Header, _)| StoredEntry { header: header.encode().to_vec(), record };
+    entries(dir).into_iter().map(stored).collect()
+}
+
+/// Gives an entry another record, and its header what fits that.
+fn exchange(entry: &mut StoredEntry, record: Vec<u8>) {
+    let mut header = Header::decode(&entry.header).unwrap();
+    header.record_len = record.len() as u32;
+    header.record_digest = digest::record_digest(&record);
+    header.event_digest = digest::sha256(&canonical::decode(&record).unwrap().envelope.body);
+    *entry = StoredEntry { header: header.encode().to_vec(), record };
+}
+
 fn note(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("checkpoint.0")).unwrap()
 }
@@ -241,22 +255,14 @@ fn split_view() {
 #[test]
 fn unsigned_admin_act() {
     let dir = ledger();
-    let mut entries: Vec<_> = entries(dir.path())
-        .into_iter()
-        .map(|(header, record)| StoredEntry { header: header.encode().to_vec(), record })
-        .collect();
+    let mut entries = stored(dir.path());
     entries.truncate(6);
     let record = canonical::decode(&entries[5].record).unwrap();
     let Some(Event::KeyAdded(mut act)) = record.body.event.clone() else { panic!("entry 5 adds a key") };
     act.signatures.clear();
     let body = Body { event: Some(Event::KeyAdded(act)), ..record.body };
     let id = digest::sha256(&canonical::decode(&entries[0].record).unwrap().envelope.body);
-    entries[5].record = canonical::seal_record(&body, 1, &id, &key(FRONT_DOOR));
-    let mut header = Header::decode(&entries[5].header).unwrap();
-    header.record_len = entries[5].record.len() as u32;
-    header.record_digest = digest::record_digest(&entries[5].record);
-    header.event_digest = digest::sha256(&body.encode_to_vec());
-    entries[5].header = header.encode().to_vec();
+    exchange(&mut entries[5], canonical::seal_record(&body, 1, &id, &key(FRONT_DOOR)));
     let fault = Verifier::new(verify::Depth::Signatures, Some(id)).push(&entries, 1).unwrap_err();
     assert_eq!((fault.seq, fault.what), (5, What::Quorum { found: 0, needed: 1 }));
 }
@@ -266,18 +272,12 @@ fn unsigned_admin_act() {
 #[test]
 fn a_forged_signature_is_found_whenever_it_is_checked() {
     let dir = ledger();
-    let entries: Vec<_> = entries(dir.path())
-        .into_iter()
-        .map(|(header, record)| StoredEntry { header: header.encode().to_vec(), record })
-        .collect();
+    let entries = stored(dir.path());
     for (seq, signer) in [(6, SECOND), (7, FRONT_DOOR), (150, SECOND), (151, FRONT_DOOR)] {
         let mut entries = entries[..=seq].to_vec();
         let mut record = canonical::decode(&entries[seq].record).unwrap().envelope;
         record.signature[17] ^= 1;
-        entries[seq].record = record.encode_to_vec();
-        let mut header = Header::decode(&entries[seq].header).unwrap();
-        header.record_digest = digest::record_digest(&entries[seq].record);
-        entries[seq].header = header.encode().to_vec();
+        exchange(&mut entries[seq], record.encode_to_vec());
         let mut hashes = Verifier::new(verify::Depth::Hashes, None);
         assert_eq!(hashes.push(&entries, 2).map(|headers| headers.len()), Ok(seq + 1), "hashes alone hold");
         let fault = Verifier::new(verify::Depth::Signatures, None).push(&entries, 2).unwrap_err();
