@@ -1,13 +1,14 @@
 //! The ledger: decides every record, chains it, stores it, answers from what is synced.
 //!
 //! `state`, `decide` (with `genesis`, `slots`, `gates`, `custody`, `reviews` and `admin`), `plan` and `keys` are pure. `store` is
-//! the only file
-//! that talks to RocksDB, `writer` the only one that advances a ledger, `ledger` what everybody else reads.
+//! the only file that talks to RocksDB (`first_failure` finds the reason where one fault ends two of its calls), `writer` the
+//! only one that advances a ledger, `ledger` what everybody else reads.
 
 mod admin;
 pub mod comparison;
 pub mod custody;
 pub mod decide;
+mod first_failure;
 pub mod gates;
 mod gathering;
 mod genesis;

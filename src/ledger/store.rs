@@ -14,6 +14,7 @@ use rocksdb::{
 use crate::event::{Digest, Micros, Seq, header::HEADER_LEN};
 
 use super::{
+    first_failure::FirstFailure,
     keys::{self, CF_ENTRIES, CF_RECORDS, CF_STATE, CF_TREE},
     plan::WriteSet,
     review_rows::{ReviewKey, ReviewRow},
@@ -51,6 +52,7 @@ type Row = (Seq, Box<[u8]>);
 pub struct Store {
     pub(super) db: DB,
     options: Options,
+    log_failure: FirstFailure,
     /// Rows of the projections that a read-only store may not write: they stay in memory.
     pub(super) unwritten: Option<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
 }
@@ -109,7 +111,7 @@ impl Store {
         let options = db_options();
         let cfs = keys::CFS.map(|name| ColumnFamilyDescriptor::new(name, cf_options(name)));
         match DB::open_cf_descriptors(&options, dir, cfs) {
-            Ok(db) => Ok(Self { db, options, unwritten: None }),
+            Ok(db) => Ok(Self { db, options, log_failure: FirstFailure::default(), unwritten: None }),
             Err(error) if error.to_string().contains("LOCK") || error.to_string().contains("lock ") => {
                 Err(Error::Locked(dir.display().to_string()))
             }
@@ -127,7 +129,7 @@ impl Store {
         options.create_missing_column_families(false);
         let cfs = keys::CFS.map(|name| ColumnFamilyDescriptor::new(name, cf_options(name)));
         let db = DB::open_cf_descriptors_read_only(&options, dir, cfs, false)?;
-        Ok(Self { db, options, unwritten: Some(Mutex::default()) })
+        Ok(Self { db, options, log_failure: FirstFailure::default(), unwritten: Some(Mutex::default()) })
     }
 
     pub(super) fn cf(&self, name: &str) -> &ColumnFamily {
@@ -190,7 +192,7 @@ impl Store {
             }
         }
         batch.put_cf(cf_state, keys::HEAD, rows::encode(state));
-        Ok(self.db.write(batch)?)
+        self.log_failure.of(|| self.db.write(batch)).map_err(Error::Database)
     }
 
     /// Makes everything written so far durable: one fdatasync of the write-ahead log.
@@ -198,7 +200,7 @@ impl Store {
     /// # Errors
     /// [`Error::Database`]: the writer must halt.
     pub fn sync(&self) -> Result<(), Error> {
-        Ok(self.db.flush_wal(true)?)
+        self.log_failure.of(|| self.db.flush_wal(true)).map_err(Error::Database)
     }
 
     /// How often the write-ahead log was synced since it was opened.
