@@ -17,36 +17,46 @@ start_seconds=${KEYCLOAK_START_SECONDS:-180}
 fail() { printf 'keycloak.sh: %s\n' "$*" >&2; exit 1; }
 unavailable() { printf 'keycloak.sh: not available: %s\n' "$*" >&2; exit 3; }
 
-# Under a lock, and complete or absent, because of the rename.
+# Under a lock, and complete or absent, because of the rename. What the first start of a distribution makes of its settings
+# (Quarkus' augmentation, half of what a start takes) is made here once, and copied.
 install() {
   command -v "${JAVA_HOME:+$JAVA_HOME/bin/}java" >/dev/null || unavailable "no java; Keycloak needs Java 17 or later"
-  if [ -e "$home/.complete" ]; then return; fi
+  if [ -e "$home/.started" ]; then return; fi
   command -v mvn >/dev/null || unavailable "no mvn; Keycloak is fetched with Maven (Debian: maven)"
   mkdir -p "$cache"
   (
     flock 9
-    if [ -e "$home/.complete" ]; then exit 0; fi
+    if [ -e "$home/.started" ]; then exit 0; fi
     printf 'keycloak.sh: fetching Keycloak %s with Maven, once\n' "$version" >&2
     work=$(mktemp -d "$cache/keycloak.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
+    trap 'stop "$work"; rm -rf "$work"' EXIT
     if ! mvn -q -B -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
       -Dartifact="org.keycloak:keycloak-quarkus-dist:$version:zip" -DoutputDirectory="$work" >"$work/mvn.log" 2>&1; then
       tail -n 20 "$work/mvn.log" >&2
       fail "Maven could not fetch Keycloak"
     fi
     python3 -m zipfile -e "$work/keycloak-quarkus-dist-$version.zip" "$work"
-    touch "$work/keycloak-$version/.complete"
+    mv "$work/keycloak-$version" "$work/server"
+    launch "$work" >/dev/null
+    stop "$work"
+    rm -rf "$work/server/data"
+    touch "$work/server/.started"
     rm -rf "$home"
-    mv "$work/keycloak-$version" "$home"
+    mv "$work/server" "$home"
   ) 9>"$cache/keycloak.lock"
 }
 
 start() {
-  local port deadline
   install
   mkdir -p "$1"
   dir=$(cd "$1" && pwd -P)
   [ -d "$dir/server" ] || cp -a "$home" "$dir/server"
+  launch "$dir"
+}
+
+# Starts the server of a directory and waits until it answers.
+launch() {
+  local dir=$1 port deadline
   mkdir -p "$dir/server/data/import"
   cp "$here/keycloak/realm.json" "$dir/server/data/import/"
   port=$(free_port)

@@ -23,10 +23,11 @@ start() {
   port=$(free_port)
   store=(--artifacts-destination "$dir/artifacts")
   [ -z "${2-}" ] || store=(--default-artifact-root "$2" --no-serve-artifacts)
-  # Webhooks to a test's own plain address on this machine, known at once.
+  # Webhooks to a test's own plain address on this machine, known at once. No jobs: eight more processes, which judge
+  # answers of language models and take as much processor time as everything else that a server does for a test.
   MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_') \
     MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true MLFLOW_WEBHOOK_CACHE_TTL=1 \
-    MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true launch_process "$dir/mlflow.pid" "$dir/mlflow.log" \
+    MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false launch_process "$dir/mlflow.pid" "$dir/mlflow.log" \
     "$bin/python" "$bin/mlflow" server --host 127.0.0.1 --port "$port" \
     --workers 1 --backend-store-uri "sqlite:///$dir/mlflow.db" "${store[@]}"
   deadline=$((SECONDS + start_seconds))

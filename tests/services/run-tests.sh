@@ -224,7 +224,8 @@ python_client() {
     cd "$work/client/python"
     "$bin/python" -m build --wheel --no-isolation --outdir "$work/wheel" . >"$work/wheel.log" 2>&1 || { cat "$work/wheel.log"; exit 1; }
     "$bin/python" -m pip install --quiet --no-deps --target "$work/site" "$work"/wheel/*.whl
-    "$bin/python" -m mypy
+    # What it knows of other packages' types: nearly all that it reads.
+    "$bin/python" -m mypy --cache-dir "${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger/mypy"
     # Away from the sources: `python -m` looks into the directory that it is started in first, and what is tested is the wheel.
     cd "$work/wheel"
     LEDGER_UNDER_TEST=$CARGO_TARGET_DIR/debug/promotion-ledger CREDIT_EXAMPLE=$root/examples/credit PYTHONPATH=$work/site \
