@@ -59,34 +59,39 @@ pub(super) async fn check(config: &Config, create: bool) -> Result<(), Error> {
     let admin: AdminClient<Context> =
         config.producer().create_with_context(context.clone()).map_err(refused)?;
     let admin = Closing::new(admin);
-    let mut layout = layout(config, &client, &context).await?;
-    if layout.is_none() && create {
+    let ask = async || match layout(config, &client, &context).await? {
+        Some((partitions, replicas)) => {
+            Ok(Some(Found { partitions, replicas, settings: settings(config, &admin).await? }))
+        }
+        None => Ok(None),
+    };
+    let mut found = ask().await?;
+    if found.is_none() && create {
         make(config, &admin).await?;
-        layout = Some(appeared(config, &client, &context).await?);
+        found = Some(appeared(config, ask).await?);
     }
-    let Some((partitions, replicas)) = layout else {
+    let Some(found) = found else {
         let Config { topic, bootstrap, .. } = config;
         return Err(Error::Unfit(format!(
             "kafka: there is no topic {topic} on {bootstrap}; `promotion-ledger init` makes it"
         )));
     };
-    let found = Found { partitions, replicas, settings: settings(config, &admin).await? };
     verdict(config, &found)
 }
 
-/// The layout of a topic that was made a moment ago: brokers learn of it one after the other, and it has no
-/// leader at first.
+/// What is found of a topic that was made a moment ago: brokers learn of it one after the other, and it has no leader at
+/// first.
 async fn appeared(
     config: &Config,
-    client: &Arc<producer::Client>,
-    context: &Context,
-) -> Result<(usize, usize), Error> {
+    ask: impl AsyncFn() -> Result<Option<Found>, Error>,
+) -> Result<Found, Error> {
     let deadline = Instant::now() + CREATION_TIMEOUT;
     loop {
-        let error = match layout(config, client, context).await {
+        let error = match ask().await {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => Error::Unavailable(format!("topic {} was made and is not there yet", config.topic)),
-            Err(error) => error,
+            Err(error @ Error::Unavailable(_)) => error,
+            Err(error) => return Err(error),
         };
         if Instant::now() >= deadline {
             return Err(error);
@@ -179,7 +184,20 @@ async fn settings(config: &Config, admin: &AdminClient<Context>) -> Result<BTree
         )),
         _ => Error::Unavailable(format!("the settings of topic {} are not known: {error}", config.topic)),
     })?;
-    Ok(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    known(config, resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+}
+
+/// The settings, if the broker that was asked gave any. Every topic has some; rdkafka gives none, and no error, where the broker
+/// answered for this topic with one.
+fn known(config: &Config, settings: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error> {
+    if settings.is_empty() {
+        return Err(Error::Unavailable(format!(
+            "a broker gives no settings of topic {}: it has not learned of the topic yet, or this user may not know them, and \
+             needs the right DescribeConfigs",
+            config.topic
+        )));
+    }
+    Ok(settings)
 }
 
 /// All that is wrong, and the commands that mend it.
@@ -263,6 +281,18 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("retention.ms"), "{text}");
+    }
+
+    /// A broker that does not know a new topic yet says nothing of it, and neither do brokers that may not: not a topic whose
+    /// settings are all wrong.
+    #[test]
+    fn a_broker_that_gives_no_settings_is_asked_again() {
+        let settings = fit(3, "2").settings;
+        assert_eq!(known(&config(false), settings.clone()), Ok(settings));
+        let Err(Error::Unavailable(text)) = known(&config(false), BTreeMap::new()) else {
+            panic!("a verdict")
+        };
+        assert!(text.contains("topic ledger") && text.contains("DescribeConfigs"), "{text}");
     }
 
     /// Each setting alone is a reason, and says what would be right.
