@@ -15,9 +15,6 @@ use serde_json::Value;
 
 use crate::{
     harness::{Directory, LogUnderTest, Node, run},
-    s3_node::{directory, events},
-    s3_proxy::{Answer, Fault, Proxy},
-    s3_service::service,
     samples::*,
 };
 
@@ -705,47 +702,4 @@ fn init_asks_on_a_terminal_and_says_what_follows_from_each_answer() {
     }
     let (code, said, config) = init_on_a_terminal("perhaps\n");
     assert!(code == Some(2) && config.is_none() && said.contains("neither yes nor no"), "{code:?} {said}");
-}
-
-/// A store that was write-once at the start is tried again on a schedule: what it allows later stops promotions, and what is
-/// mended is found as well.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_is_tried_again_on_a_schedule() {
-    let Some(mut service) = service("a_store_is_tried_again_on_a_schedule") else { return };
-    let bucket = service.locked_bucket("scheduled").await;
-    let proxy = Proxy::start(&service.endpoint).await;
-    service.endpoint.clone_from(&proxy.endpoint);
-    let dir = directory(&service, &bucket, 2);
-    // The shortest that there is.
-    let every = [("PROMOTION_LEDGER_EVIDENCE__CHECKS__PROBE_MINUTES", "1")];
-    let node = Node::serve_with(&dir.path(), &every);
-    let client = node.client().await;
-    client.upload_all().await;
-    client.settle(client.draft(0, 0)).await;
-    let until_it_admits = async |admits: bool| {
-        let deadline = std::time::Instant::now() + Duration::from_secs(120);
-        loop {
-            let status = client.status().await;
-            if status.not_admitting.is_empty() == admits {
-                return status;
-            }
-            assert!(std::time::Instant::now() < deadline, "{status:?}");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
-    proxy.always(|asked| asked.method == "DELETE", Fault::Says(Answer::plain(204, "")));
-    let status = until_it_admits(false).await;
-    assert!(status.not_admitting.contains("not write-once: delete"), "{}", status.not_admitting);
-    assert!(status.alerts.iter().any(|alert| alert.name == "evidence-store"), "{:?}", status.alerts);
-    client.promote(client.draft(0, 1)).await.expect_err("refused");
-    proxy.honest();
-    until_it_admits(true).await;
-    client.settle(client.draft(0, 1)).await;
-    let found = events(&client, Kind::StoreProbed).await.into_iter().map(|event| match event {
-        promotion_ledger::event::proto::body::Event::StoreProbed(probed) => probed.write_once,
-        other => panic!("{other:?}"),
-    });
-    assert!(found.collect::<Vec<_>>().starts_with(&[true, false]), "each answer is an entry of the day");
-    client.check().await;
-    node.stop();
 }

@@ -5,6 +5,7 @@
 mod anchors;
 mod archive;
 mod archive_check;
+mod background;
 mod bundle;
 mod canonical;
 mod chromium;

@@ -150,13 +150,12 @@ async fn cell(behind: &Behind, client: &mut Client, n: u64, step: Step, name: &s
     assert_eq!(promotions(client).await, before + 1, "{what}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_fails_at_whatever_step_the_same_request_later_gives_one_event() {
-    let test = "whatever_fails_at_whatever_step_the_same_request_later_gives_one_event";
+/// The cells of these steps, one after the other.
+async fn cells(test: &str, steps: impl IntoIterator<Item = Step>) {
     let Some(behind) = Behind::start(test, 2).await else { return };
     let mut client = behind.node.client().await;
     let mut n = 0;
-    for step in STEPS {
+    for step in steps {
         for (name, fault) in faults(step) {
             cell(&behind, &mut client, n, step, name, fault).await;
             n += 1;
@@ -165,6 +164,18 @@ async fn whatever_fails_at_whatever_step_the_same_request_later_gives_one_event(
     eprintln!("{n} cells");
     client.check().await;
     behind.node.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_fails_while_evidence_is_uploaded_the_same_request_later_gives_one_event() {
+    let test = "whatever_fails_while_evidence_is_uploaded_the_same_request_later_gives_one_event";
+    cells(test, STEPS.into_iter().filter(|step| step.is_upload())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_fails_while_a_promotion_is_recorded_the_same_request_later_gives_one_event() {
+    let test = "whatever_fails_while_a_promotion_is_recorded_the_same_request_later_gives_one_event";
+    cells(test, STEPS.into_iter().filter(|step| !step.is_upload())).await;
 }
 
 /// A fault that passes is nobody's business: the client of the store asks again, also where the first time was applied.

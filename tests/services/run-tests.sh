@@ -9,8 +9,8 @@ set -euo pipefail
 services=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$services/../.."
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/promotion-ledger/target}
-# Most tests wait for a disk, a broker or a clock: two for each core take half the time.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+# Most tests wait for a disk, a broker or a clock: with three for each core the cores are nearly always busy.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((3 * $(nproc)))}
 # Brokers that live for seconds: the second compiler takes as much processor time as all that they do (4.2 s to be up, without it 2.5).
 export KAFKA_JVM_PERFORMANCE_OPTS=${KAFKA_JVM_PERFORMANCE_OPTS:--XX:+UseSerialGC -XX:TieredStopAtLevel=1}
 # Pinned: what the second computation of the test vectors imports.

@@ -59,16 +59,11 @@ pub(super) async fn check(config: &Config, create: bool) -> Result<(), Error> {
     let admin: AdminClient<Context> =
         config.producer().create_with_context(context.clone()).map_err(refused)?;
     let admin = Closing::new(admin);
-    let ask = async || match layout(config, &client, &context).await? {
-        Some((partitions, replicas)) => {
-            Ok(Some(Found { partitions, replicas, settings: settings(config, &admin).await? }))
-        }
-        None => Ok(None),
-    };
-    let mut found = ask().await?;
+    let topic = Topic { config, client, context, admin };
+    let mut found = topic.found().await?;
     if found.is_none() && create {
-        make(config, &admin).await?;
-        found = Some(appeared(config, ask).await?);
+        make(config, &topic.admin).await?;
+        found = Some(topic.appeared().await?);
     }
     let Some(found) = found else {
         let Config { topic, bootstrap, .. } = config;
@@ -79,24 +74,41 @@ pub(super) async fn check(config: &Config, create: bool) -> Result<(), Error> {
     verdict(config, &found)
 }
 
-/// What is found of a topic that was made a moment ago: brokers learn of it one after the other, and it has no leader at
-/// first.
-async fn appeared(
-    config: &Config,
-    ask: impl AsyncFn() -> Result<Option<Found>, Error>,
-) -> Result<Found, Error> {
-    let deadline = Instant::now() + CREATION_TIMEOUT;
-    loop {
-        let error = match ask().await {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => Error::Unavailable(format!("topic {} was made and is not there yet", config.topic)),
-            Err(error @ Error::Unavailable(_)) => error,
-            Err(error) => return Err(error),
+/// A topic, and who is asked about it.
+struct Topic<'a> {
+    config: &'a Config,
+    client: Arc<producer::Client>,
+    context: Context,
+    admin: Closing<AdminClient<Context>>,
+}
+
+impl Topic<'_> {
+    /// `None` if there is no such topic.
+    async fn found(&self) -> Result<Option<Found>, Error> {
+        let Some((partitions, replicas)) = layout(self.config, &self.client, &self.context).await? else {
+            return Ok(None);
         };
-        if Instant::now() >= deadline {
-            return Err(error);
+        let settings = settings(self.config, &self.admin).await?;
+        Ok(Some(Found { partitions, replicas, settings }))
+    }
+
+    /// What is found of one that was made a moment ago: brokers learn of it one after the other, and it has no leader at first.
+    async fn appeared(&self) -> Result<Found, Error> {
+        let deadline = Instant::now() + CREATION_TIMEOUT;
+        loop {
+            let error = match self.found().await {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {
+                    Error::Unavailable(format!("topic {} was made and is not there yet", self.config.topic))
+                }
+                Err(error @ Error::Unavailable(_)) => error,
+                Err(error) => return Err(error),
+            };
+            if Instant::now() >= deadline {
+                return Err(error);
+            }
+            sleep(Duration::from_millis(100)).await;
         }
-        sleep(Duration::from_millis(100)).await;
     }
 }
 
