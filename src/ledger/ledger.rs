@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Condvar, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -69,6 +69,8 @@ pub struct Ledger {
     pub recent_entries: RecentEntries,
     pub(super) recent: RecentNodes,
     head: watch::Sender<Arc<Head>>,
+    /// For threads that wait for a head; tasks have [`Ledger::heads`].
+    grown: (Mutex<()>, Condvar),
     witnessed: watch::Sender<Option<Arc<Witnessed>>>,
     contradiction: OnceLock<String>,
 }
@@ -85,6 +87,7 @@ impl Ledger {
             recent_entries: RecentEntries::default(),
             recent: RecentNodes::default(),
             head,
+            grown: Default::default(),
             witnessed: watch::channel(None).0,
             contradiction: OnceLock::new(),
         }
@@ -160,13 +163,27 @@ impl Ledger {
 
     /// Shows a head from now on. `false`: it would go back, and is not shown.
     pub(super) fn publish(&self, head: Head) -> bool {
-        self.head.send_if_modified(|shown| {
+        let forward = self.head.send_if_modified(|shown| {
             let forward = shown.state.size() <= head.state.size();
             if forward {
                 *shown = Arc::new(head);
             }
             forward
-        })
+        });
+        // Under the lock: who has just seen the head before this one is waiting by then.
+        let _grown = self.grown.0.lock().expect("no code panics while holding this lock");
+        self.grown.1.notify_all();
+        forward
+    }
+
+    /// Waits until more than so many entries are synced, or for some time. Blocking; how many are synced then.
+    pub fn grown(&self, beyond: u64, within: Duration) -> u64 {
+        let (lock, published) = &self.grown;
+        let waiting = lock.lock().expect("no code panics while holding this lock");
+        let size = || self.head().state.size();
+        let waited = published.wait_timeout_while(waiting, within, |()| size() <= beyond);
+        drop(waited.expect("no code panics while holding this lock"));
+        size()
     }
 
     /// The receipt of an entry under a head.
@@ -300,6 +317,24 @@ mod tests {
         let ledger = Ledger::new(store, dir.path().into(), Digest::ZERO, at(2));
         let shown = [3, 2, 3, 4, 0].map(|size| (ledger.publish(at(size)), ledger.head().state.size()));
         assert_eq!(shown, [(true, 3), (false, 3), (true, 3), (true, 4), (false, 4)]);
+    }
+
+    #[test]
+    fn a_thread_waits_for_the_next_head_and_not_for_ever() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |size| Arc::unwrap_or_clone(head(size));
+        let store = Store::open(&dir.path().join("ledger")).expect("a store");
+        let ledger = Ledger::new(store, dir.path().into(), Digest::ZERO, at(2));
+        assert_eq!(ledger.grown(1, Duration::from_secs(60)), 2, "it is there");
+        assert_eq!(ledger.grown(2, Duration::from_millis(20)), 2, "there is no more");
+        std::thread::scope(|threads| {
+            let waits = threads.spawn(|| ledger.grown(3, Duration::from_secs(60)));
+            for size in [3, 4] {
+                std::thread::sleep(Duration::from_millis(20));
+                ledger.publish(at(size));
+            }
+            assert_eq!(waits.join().expect("no panic"), 4);
+        });
     }
 
     #[tokio::test]

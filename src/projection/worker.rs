@@ -32,6 +32,8 @@ use super::{
 const BATCH_LEN_MAX: u64 = 512;
 /// How often an idle worker looks whether it should stop.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
+/// Between two writes of a worker that has caught up: what is synced meanwhile is folded together.
+const BREATH: Duration = Duration::from_millis(2);
 
 /// The running workers.
 pub struct Workers {
@@ -92,15 +94,18 @@ impl Workers {
 
 fn follow(ledger: &Ledger, view: View, stop: &AtomicBool, cursor: &watch::Sender<u64>) {
     while !stop.load(Ordering::SeqCst) {
-        let (from, to) = (*cursor.borrow(), ledger.head().state.size());
-        if from >= to {
-            std::thread::sleep(IDLE_WAIT.min(Duration::from_millis(2)));
+        let from = *cursor.borrow();
+        let size = ledger.grown(from, IDLE_WAIT);
+        if from >= size {
             continue;
         }
-        let to = to.min(from + BATCH_LEN_MAX);
+        let to = size.min(from + BATCH_LEN_MAX);
         match entries(ledger, from, to).and_then(|entries| fold_entries(&ledger.store, view, &entries, to)) {
             Ok(()) => {
                 cursor.send_replace(to);
+                if to == size {
+                    std::thread::sleep(BREATH);
+                }
             }
             Err(error) => {
                 tracing::error!(view = view.name(), %error, "projection stopped; queries answer from before it");
