@@ -309,29 +309,31 @@ mod tests {
         Arc::new(Head { state, checkpoint: String::new() })
     }
 
+    fn ledger(size: u64) -> (tempfile::TempDir, Ledger) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&dir.path().join("ledger")).expect("a store");
+        let ledger = Ledger::new(store, dir.path().into(), Digest::ZERO, Arc::unwrap_or_clone(head(size)));
+        (dir, ledger)
+    }
+
     #[test]
     fn a_head_never_goes_back() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let at = |size| Arc::unwrap_or_clone(head(size));
-        let store = Store::open(&dir.path().join("ledger")).expect("a store");
-        let ledger = Ledger::new(store, dir.path().into(), Digest::ZERO, at(2));
-        let shown = [3, 2, 3, 4, 0].map(|size| (ledger.publish(at(size)), ledger.head().state.size()));
+        let (_dir, ledger) = ledger(2);
+        let shown = [3, 2, 3, 4, 0]
+            .map(|size| (ledger.publish(Arc::unwrap_or_clone(head(size))), ledger.head().state.size()));
         assert_eq!(shown, [(true, 3), (false, 3), (true, 3), (true, 4), (false, 4)]);
     }
 
     #[test]
     fn a_thread_waits_for_the_next_head_and_not_for_ever() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let at = |size| Arc::unwrap_or_clone(head(size));
-        let store = Store::open(&dir.path().join("ledger")).expect("a store");
-        let ledger = Ledger::new(store, dir.path().into(), Digest::ZERO, at(2));
+        let (_dir, ledger) = ledger(2);
         assert_eq!(ledger.grown(1, Duration::from_secs(60)), 2, "it is there");
         assert_eq!(ledger.grown(2, Duration::from_millis(20)), 2, "there is no more");
         std::thread::scope(|threads| {
             let waits = threads.spawn(|| ledger.grown(3, Duration::from_secs(60)));
             for size in [3, 4] {
                 std::thread::sleep(Duration::from_millis(20));
-                ledger.publish(at(size));
+                ledger.publish(Arc::unwrap_or_clone(head(size)));
             }
             assert_eq!(waits.join().expect("no panic"), 4);
         });

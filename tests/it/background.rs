@@ -11,20 +11,16 @@ use promotion_ledger::event::{
 use crate::{
     harness::Node,
     registry::{Server, Stage, mlflow, problems},
-    s3_node::{directory, events},
-    s3_proxy::{Answer, Fault, Proxy},
-    s3_service::service,
+    s3_node::{directory_behind_proxy, events},
+    s3_proxy::{Answer, Fault},
 };
 
 /// A store that was write-once at the start is tried again on a schedule: what it allows later stops promotions, and what is
 /// mended is found as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_is_tried_again_on_a_schedule() {
-    let Some(mut service) = service("a_store_is_tried_again_on_a_schedule") else { return };
-    let bucket = service.locked_bucket("scheduled").await;
-    let proxy = Proxy::start(&service.endpoint).await;
-    service.endpoint.clone_from(&proxy.endpoint);
-    let dir = directory(&service, &bucket, 2);
+    let test = "a_store_is_tried_again_on_a_schedule";
+    let Some((proxy, dir)) = directory_behind_proxy(test, "scheduled").await else { return };
     // The shortest that there is.
     let every = [("PROMOTION_LEDGER_EVIDENCE__CHECKS__PROBE_MINUTES", "1")];
     let node = Node::serve_with(&dir.path(), &every);

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use crate::{
     harness::{Client, Directory, LogUnderTest, Node, unique},
-    s3_node::{directory, events},
+    s3_node::{directory, directory_behind_proxy, events},
     s3_proxy::{Answer, Asked, Fault, Proxy},
     s3_service::service,
 };
@@ -97,11 +97,7 @@ struct Behind {
 
 impl Behind {
     async fn start(test: &str, timeout_seconds: u32) -> Option<Self> {
-        let mut service = service(test)?;
-        let bucket = service.locked_bucket("faults").await;
-        let proxy = Proxy::start(&service.endpoint).await;
-        service.endpoint.clone_from(&proxy.endpoint);
-        let dir = directory(&service, &bucket, 2);
+        let (proxy, dir) = directory_behind_proxy(test, "faults").await?;
         let file = dir.path().join("promotion-ledger.toml");
         let config = std::fs::read_to_string(&file).expect("a configuration");
         let config =
@@ -492,12 +488,9 @@ async fn a_promotion_on_a_lie_of_the_store_is_refused_by_its_field() {
 /// A store that lets itself be deleted gets no promotion, and an entry and an alert say why.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_lets_itself_be_deleted_gets_no_promotion() {
-    let Some(mut service) = service("a_store_that_lets_itself_be_deleted_gets_no_promotion") else { return };
-    let bucket = service.locked_bucket("deletable").await;
-    let proxy = Proxy::start(&service.endpoint).await;
-    service.endpoint.clone_from(&proxy.endpoint);
+    let test = "a_store_that_lets_itself_be_deleted_gets_no_promotion";
+    let Some((proxy, dir)) = directory_behind_proxy(test, "deletable").await else { return };
     proxy.always(|asked| asked.method == "DELETE", Fault::Says(Answer::plain(204, "")));
-    let dir = directory(&service, &bucket, 2);
     let node = Node::serve(&dir.path());
     let client = node.client().await;
     client.upload_all().await;

@@ -7,6 +7,7 @@ use tonic::Code;
 
 use crate::{
     harness::{Client, Directory, LogUnderTest, Node},
+    s3_proxy::Proxy,
     s3_service::{DAY, Service, service},
 };
 
@@ -29,6 +30,16 @@ pub fn directory_on(log: &LogUnderTest, service: &Service, bucket: &str, retain_
     );
     fs::write(&file, config + &s3).expect("a configuration");
     dir
+}
+
+/// The same with a proxy before the bucket; a loud skip without the service.
+pub async fn directory_behind_proxy(test: &str, bucket: &str) -> Option<(Proxy, Directory)> {
+    let mut service = service(test)?;
+    let bucket = service.locked_bucket(bucket).await;
+    let proxy = Proxy::start(&service.endpoint).await;
+    service.endpoint.clone_from(&proxy.endpoint);
+    let dir = directory(&service, &bucket, 2);
+    Some((proxy, dir))
 }
 
 /// The events of a kind that the ledger holds.

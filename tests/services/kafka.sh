@@ -57,31 +57,30 @@ installed() { [ "$(cat "$libs/.complete" 2>/dev/null)" = "$(pom_sum)" ]; }
 
 # The classes that a broker loads, as this Java lays them out in memory (class data sharing, JEP 350): half the processor time of
 # a start. Java passes over an archive that it can't use.
-archive() { echo "$libs/classes-$(cksum <<<"$java_version" | cut -d' ' -f1).jsa"; }
-
 install() {
   need_java
+  archive=$libs/classes-$(cksum <<<"$java_version" | cut -d' ' -f1).jsa
   install_jars
-  [ -e "$(archive)" ] || make_archive
+  [ -e "$archive" ] || make_archive
   # Nothing is said of an archive that does not fit: a tool's output is read by others.
-  if [ -e "$(archive)" ]; then sharing=("-XX:SharedArchiveFile=$(archive)" -Xlog:cds=off -Xlog:cds+dynamic=off); fi
+  if [ -e "$archive" ]; then sharing=("-XX:SharedArchiveFile=$archive" -Xlog:cds=off -Xlog:cds+dynamic=off); fi
 }
 
 # What a broker has loaded when it ends. Without an archive everything is only slower.
 make_archive() {
   (
     flock 9
-    if [ -e "$(archive)" ]; then exit 0; fi
+    if [ -e "$archive" ]; then exit 0; fi
     say "making an archive of the broker's classes, once"
     dir=$(mktemp -d "$cache/broker.XXXXXX")
     trap 'end_broker KILL 10; rm -rf "$dir"' EXIT
     made=$dir/classes.jsa
     # shellcheck disable=SC2030 # of this broker alone
-    export KAFKA_JVM_PERFORMANCE_OPTS="-XX:ArchiveClassesAtExit=$made"
+    KAFKA_JVM_PERFORMANCE_OPTS="-XX:ArchiveClassesAtExit=$made"
     start_locked "" >/dev/null
     end_broker TERM "$stop_seconds"
     [ -e "$made" ] || { tail -n 20 "$dir/broker.log" >&2; fail "Java made no archive"; }
-    mv "$made" "$(archive)"
+    mv "$made" "$archive"
   ) 9>"$cache/kafka.lock" || say "going on without an archive of the broker's classes"
 }
 
